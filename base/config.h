@@ -1,0 +1,37 @@
+// The configuration: one TOML file, whose schema is the message verbatim.v1.Config.
+//
+// Tables are messages, arrays of tables are repeated messages, keys are field names; defaults and
+// limits stand in the schema as the option (verbatim.v1.setting), see
+// proto/verbatim/v1/config.proto and docs/adr/0001. A wrong configuration never starts a service:
+// unknown keys, wrong types, values out of range and listeners beyond loopback are refused as
+// "file:line: key: reason".
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/file_system.h"
+#include "base/status.h"
+#include "verbatim/v1/config.pb.h"
+
+namespace verbatim::base {
+
+// Gives the file's settings over the defaults; the defaults alone for an empty path.
+// Errors: kNotFound (no such file), kInvalidArgument (the first thing wrong with it).
+Result<v1::Config> load_config(const std::string& path);
+
+// The same from text; `name` stands for the file in messages.
+Result<v1::Config> parse_config(std::string_view toml, const std::string& name);
+
+// Sets one key: "queue.data_dir=/tmp/x". The value is read as the field's type; a repeated scalar
+// takes a comma-separated list, which replaces what was there. Errors: kInvalidArgument.
+Status apply_override(v1::Config& config, std::string_view assignment);
+
+// Checks the limits of every setting again, for configurations that a program has changed.
+Status check_config(const v1::Config& config);
+
+// Creates `directory` if needed and proves that it can be written to, with a file that it removes.
+// Errors: kFailedPrecondition with path and reason.
+Status check_data_dir(FileSystem& file_system, const std::string& directory);
+
+}  // namespace verbatim::base
