@@ -1,0 +1,27 @@
+// The header of every frame of ours on ZeroMQ: "VBF1", the crc32c of all that follows it (u32,
+// little-endian), then a serialised protobuf message. docs/formats/frames.md.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+
+namespace google::protobuf {
+class MessageLite;
+}
+
+namespace verbatim::base {
+
+inline constexpr std::string_view kFrameMagic = "VBF1";
+inline constexpr size_t kFrameHeaderSize = 8;
+
+// Gives header and message as one frame.
+std::string encode_frame(const google::protobuf::MessageLite& message);
+
+// Checks the header and parses the rest into `message`. Errors: kInvalidArgument (too short, a
+// foreign magic or version, not this message), kDataLoss (the checksum). Never the frame's bytes.
+Status decode_frame(std::string_view frame, google::protobuf::MessageLite& message);
+
+}  // namespace verbatim::base
