@@ -8,7 +8,8 @@
 
 namespace verbatim::base {
 
-// Takes an errno other than 0. "file operation failed operation=open path=/x errno=2: No such file or directory".
+// Takes an errno other than 0. "file operation failed operation=open path=/x errno=2: No such file
+// or directory".
 Status errno_status(int error_number, std::string_view operation, const std::string& path);
 
 }  // namespace verbatim::base

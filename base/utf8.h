@@ -18,8 +18,8 @@ class Utf8Checker {
   bool take(uint8_t byte);
 
   bool is_valid_ = true;
-  int missing_ = 0;         // continuation bytes still to come
-  uint8_t low_ = 0x80;      // bounds of the next continuation byte
+  int missing_ = 0;     // continuation bytes still to come
+  uint8_t low_ = 0x80;  // bounds of the next continuation byte
   uint8_t high_ = 0xBF;
 };
 

@@ -1,8 +1,9 @@
-// XmlElement: a small XML tree of our own, so that no code outside base/xml_*.cc sees the XML library.
+// XmlElement: a small XML tree of our own, so that no code outside base/xml_*.cc sees the XML
+// library.
 //
-// It holds what XMPP needs: elements, attributes and text, with namespaces resolved. Prefixes are not
-// kept: to_xml() declares namespaces anew, so its text means the same but may differ byte by byte
-// from what was read. Depth is bounded by whoever builds the tree (base/xml_stream_parser.h).
+// It holds what XMPP needs: elements, attributes and text, with namespaces resolved. Prefixes are
+// not kept: to_xml() declares namespaces anew, so its text means the same but may differ byte by
+// byte from what was read. Depth is bounded by whoever builds the tree (base/xml_stream_parser.h).
 #pragma once
 
 #include <string>

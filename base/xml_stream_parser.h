@@ -1,11 +1,12 @@
 // XmlStreamParser: reads one XMPP stream (RFC 6120) as bytes come in, cut anywhere.
 //
-// It gives the header, then each complete top-level stanza as a tree with its bytes as received, then
-// the end. What XMPP forbids (document types, entities other than the five, processing
+// It gives the header, then each complete top-level stanza as a tree with its bytes as received,
+// then the end. What XMPP forbids (document types, entities other than the five, processing
 // instructions, comments: RFC 6120 section 11.1) and what exceeds a limit ends the stream with an
 // error whose condition is the stream error to answer.
 //
-// I1 At no time does it hold more than the limits allow, whatever comes in: a stanza is refused while
+// I1 At no time does it hold more than the limits allow, whatever comes in: a stanza is refused
+// while
 //    it is read, at most kSliceBytes past the limit.
 // I2 After an error nothing more is parsed; items completed before it can still be taken.
 // I3 An item's raw bytes are exactly those received, from "<" to ">".
@@ -25,7 +26,7 @@
 namespace verbatim::base {
 
 struct XmlStreamLimits {
-  size_t stanza_max_bytes = 1 << 20;  // the header too
+  size_t stanza_max_bytes = 1 << 20;   // the header too
   size_t markup_max_bytes = 64 << 10;  // one tag or CDATA section
   int depth_max = 64;                  // the stream's own element is 1
   int attributes_max_count = 128;      // of one element, with namespace declarations

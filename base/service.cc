@@ -1,0 +1,58 @@
+#include "base/service.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "base/config.h"
+#include "base/log.h"
+
+namespace verbatim::base {
+namespace {
+
+Result<v1::Config> configure(const ServiceFlags& flags) {
+  ASSIGN_OR_RETURN(v1::Config config, load_config(flags.config_path));
+  for (const std::string& assignment : flags.overrides) {
+    RETURN_IF_ERROR(apply_override(config, assignment));
+  }
+  RETURN_IF_ERROR(check_config(config));
+  return config;
+}
+
+StartResult refuse(const std::string& service_name, const Status& status) {
+  std::fprintf(stderr, "%s: %s\n", service_name.c_str(), status.message().c_str());
+  return {std::nullopt, 2};
+}
+
+}  // namespace
+
+std::string_view version() { return VERBATIM_VERSION; }
+
+StartResult start_service(const std::string& service_name, int argc, const char* const* argv) {
+  StartArguments arguments;
+  ServiceFlags& flags = arguments.flags;
+  CLI::App app{service_name + " " + std::string(version()), service_name};
+  app.set_version_flag("--version", service_name + " " + std::string(version()));
+  app.add_option("--config", flags.config_path,
+                 "configuration file (TOML); built-in defaults without")
+      ->type_name("FILE");
+  app.add_option("--set", flags.overrides, "override one setting, as in queue.data_dir=/srv/queue")
+      ->type_name("KEY=VALUE")
+      ->take_all()
+      ->allow_extra_args(false);
+  app.add_option("--log-level", flags.log_level, "debug, info, warn or error")->type_name("LEVEL");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return {std::nullopt, app.exit(error) == 0 ? 0 : 2};
+  }
+  Result<v1::Config> config = configure(flags);
+  if (!config) return refuse(service_name, config.error());
+  arguments.config = *std::move(config);
+  const std::string& level =
+      flags.log_level.empty() ? arguments.config.log().level() : flags.log_level;
+  const Status status = init_log(service_name, level);
+  if (!status.ok()) return refuse(service_name, status);
+  return {std::move(arguments), 0};
+}
+
+}  // namespace verbatim::base
