@@ -19,8 +19,7 @@ std::string to_base64(std::string_view bytes) {
   // OpenSSL counts in int; we stay far below.
   CHECK(bytes.size() <= std::numeric_limits<int>::max() / 2, "base64 of more than 1 GiB at once");
   std::string text(4 * ((bytes.size() + 2) / 3) + 1, '\0');
-  const int size =
-      EVP_EncodeBlock(as_bytes(text), as_bytes(bytes), static_cast<int>(bytes.size()));
+  const int size = EVP_EncodeBlock(as_bytes(text), as_bytes(bytes), static_cast<int>(bytes.size()));
   text.resize(static_cast<size_t>(size));
   return text;
 }

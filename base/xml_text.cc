@@ -24,8 +24,8 @@ size_t legal_character(std::string_view rest) {
     code = (code << 6) | (at(i) & 0x3FU);
   }
   const bool is_overlong = (size == 3 && code < 0x800) || (size == 4 && code < 0x10000);
-  const bool is_foreign = (code >= 0xD800 && code <= 0xDFFF) || code == 0xFFFE || code == 0xFFFF ||
-                          code > 0x10FFFF;
+  const bool is_foreign =
+      (code >= 0xD800 && code <= 0xDFFF) || code == 0xFFFE || code == 0xFFFF || code > 0x10FFFF;
   return is_overlong || is_foreign ? 0 : size;
 }
 

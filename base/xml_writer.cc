@@ -15,6 +15,8 @@ const xmlChar* as_xml(const std::string& text) {
   return reinterpret_cast<const xmlChar*>(text.c_str());
 }
 
+void ignore_library_message(void*, const char*, ...) {}
+
 }  // namespace
 
 struct XmlWriter::State {
@@ -43,6 +45,8 @@ struct XmlWriter::State {
 
 XmlWriter::XmlWriter(Sink sink) : state_(std::make_unique<State>()) {
   state_->sink = std::move(sink);
+  // The library would print the sink's errors, which finish() tells.
+  xmlSetGenericErrorFunc(nullptr, &ignore_library_message);
   xmlOutputBufferPtr buffer =
       xmlOutputBufferCreateIO(&State::write, &State::close, state_.get(), nullptr);
   if (buffer != nullptr) state_->writer = xmlNewTextWriter(buffer);
