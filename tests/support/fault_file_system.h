@@ -60,8 +60,11 @@ class FaultFileSystem final : public base::FileSystem {
   void power_cut(uint64_t seed);
   // Nothing that was not synced stays.
   void power_cut_dropping_all();
-  // Everything written stays, as after a mere kill of the process.
+  // Everything stays that a later sync would have written.
   void power_cut_keeping_all();
+  // The process dies, the machine does not: its files and locks are gone, the cache stays, also
+  // where it shows data that a failed sync has lost.
+  void kill_process();
 
   // --- failing operations ---
 
