@@ -49,7 +49,7 @@ struct ZmqOptions {
   std::chrono::milliseconds heartbeat_timeout{10'000};
   // A DEALER's name for its ROUTER; empty lets the ROUTER make one. At most 255 bytes, the first
   // not 0.
-  std::string identity;
+  std::string identity = {};
   // Lets a new connection of the same identity take over from one that is half dead (ROUTER).
   bool is_handover = true;
 };

@@ -74,7 +74,7 @@ class FaultFileSystem final : public base::FileSystem {
     uint64_t nth = 1;
     int error_number = 5;  // EIO
     bool is_sticky = false;
-    std::set<IoKind> kinds;
+    std::set<IoKind> kinds = {};
   };
   void fail(Fault fault);
   void clear_faults();

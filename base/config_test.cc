@@ -1,0 +1,168 @@
+#include "base/config.h"
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+
+#include "tests/support/fault_file_system.h"
+
+namespace verbatim::base {
+namespace {
+
+std::string error_of(const std::string& toml) {
+  return parse_config(toml, "v.toml").error().message();
+}
+
+TEST(ConfigTest, NoFileGivesTheDefaults) {
+  const auto config = load_config("");
+  ASSERT_TRUE(config) << config.error().to_string();
+  EXPECT_EQ(config->queue().data_dir(), "var/queue");
+  EXPECT_EQ(config->queue().segment_bytes(), 67108864);
+  EXPECT_EQ(config->queue().queues(0), "events");
+  EXPECT_TRUE(config->collector().grpc().enabled());
+  EXPECT_EQ(config->collector().xcp_size(), 0);
+  ASSERT_EQ(config->processor().queues_size(), 1);
+  EXPECT_EQ(config->processor().queues(0).name(), "events");
+  ASSERT_EQ(config->processor().adapters_size(), 1);
+  EXPECT_EQ(config->processor().adapters(0).name(), "xml");
+  EXPECT_TRUE(config->processor().adapters(0).required());
+}
+
+TEST(ConfigTest, AFileReplacesWhatItNames) {
+  const auto config = parse_config(R"(
+    [queue]
+    data_dir = "/srv/queue"
+    queues = ["a", "b"]
+    listen = "ipc:///run/q"
+    [collector.grpc]
+    enabled = false
+    [[processor.adapters]]
+    name = "one"
+    required = false
+    [[processor.adapters]]
+    name = "two"
+    settings = { key = "value", other = "x" }
+  )",
+                                   "v.toml");
+  ASSERT_TRUE(config) << config.error().to_string();
+  EXPECT_EQ(config->queue().data_dir(), "/srv/queue");
+  EXPECT_EQ(config->queue().queues_size(), 2);
+  EXPECT_EQ(config->queue().admin_listen(), "127.0.0.1:7411");
+  EXPECT_FALSE(config->collector().grpc().enabled());
+  ASSERT_EQ(config->processor().adapters_size(), 2);
+  EXPECT_FALSE(config->processor().adapters(0).required());
+  EXPECT_TRUE(config->processor().adapters(1).required());
+  EXPECT_EQ(config->processor().adapters(1).settings().at("key"), "value");
+}
+
+TEST(ConfigTest, MistakesAreNamedWithFileLineAndKey) {
+  EXPECT_EQ(error_of("[queue]\ndata_dri = \"x\""), "v.toml:2: queue.data_dri: no such setting");
+  EXPECT_EQ(error_of("[queues]"), "v.toml:1: queues: no such setting");
+  EXPECT_EQ(error_of("[queue]\nsegment_bytes = \"big\""),
+            "v.toml:2: queue.segment_bytes: expected an integer");
+  EXPECT_EQ(error_of("[queue]\nsegment_bytes = 1.5"),
+            "v.toml:2: queue.segment_bytes: expected an integer");
+  EXPECT_EQ(error_of("\n\n[queue]\nsegment_bytes = 5"),
+            "v.toml:4: queue.segment_bytes: expected 1048576 to 4294967296, not 5");
+  EXPECT_EQ(error_of("queue = 3"), "v.toml:1: queue: expected a table");
+  EXPECT_EQ(error_of("[queue]\nqueues = \"events\""), "v.toml:2: queue.queues: expected an array");
+  EXPECT_EQ(error_of("[queue]\nqueues = [\"ok\",\n\"No\"]"),
+            "v.toml:3: queue.queues.1: expected 1 to 64 of a-z 0-9 . _ -, the first a letter or "
+            "digit, not \"No\"");
+  EXPECT_EQ(error_of("[collector.grpc]\nenabled = 1"),
+            "v.toml:2: collector.grpc.enabled: expected true or false");
+  EXPECT_EQ(error_of("[processor]\nadapters = 1"),
+            "v.toml:2: processor.adapters: expected an array of tables");
+  EXPECT_EQ(error_of("[queue\n").substr(0, 17), "v.toml:1: not TOM");
+  EXPECT_EQ(error_of("[log]\nlevel = \"loud\""),
+            "v.toml:2: log.level: expected one of debug, info, warn, error, not \"loud\"");
+}
+
+TEST(ConfigTest, ListenersBeyondLoopbackAreRefused) {
+  for (const char* text : {"tcp://0.0.0.0:1", "tcp://*:1", "tcp://10.0.0.1:1", "127.0.0.1:1"}) {
+    EXPECT_FALSE(parse_config("[queue]\nlisten = \"" + std::string(text) + "\"", "v")) << text;
+  }
+  EXPECT_FALSE(parse_config("[queue]\nadmin_listen = \"0.0.0.0:1\"", "v"));
+  EXPECT_FALSE(parse_config("[queue]\nadmin_listen = \"tcp://127.0.0.1:1\"", "v"));
+  EXPECT_TRUE(parse_config("[queue]\nlisten = \"tcp://127.0.0.1:0\"", "v"));
+  EXPECT_TRUE(parse_config("[collector]\nqueue_address = \"@queue\"", "v"));
+  EXPECT_TRUE(parse_config("[collector]\nqueue_address = \"tcp://10.0.0.1:1\"", "v"));
+}
+
+TEST(ConfigTest, RequiredSettingsMustBeGivenInEachTable) {
+  EXPECT_EQ(error_of("[[collector.xcp]]\nname = \"cup\"\nsecret = \"s\""),
+            "v.toml:1: collector.xcp.0.component: must be given");
+  EXPECT_EQ(error_of("[[processor.adapters]]\n"),
+            "v.toml:1: processor.adapters.0.name: must be given");
+  EXPECT_EQ(error_of("[[processor.adapters]]\nname = \"x\"\n[[processor.adapters]]\nname = \"x\""),
+            "v.toml: processor.adapters: the name \"x\" is there twice");
+}
+
+TEST(ConfigTest, ASecretIsInNoError) {
+  const std::string error = error_of("[[collector.xcp]]\nsecret = \"canary\"\nname = \"BAD\"");
+  EXPECT_EQ(error.find("canary"), std::string::npos);
+}
+
+TEST(ConfigTest, SettingsThatContradictEachOtherAreRefused) {
+  EXPECT_FALSE(
+      parse_config("[processor]\nstaging_low_bytes = 2000000\nstaging_high_bytes = 1900000", "v"));
+}
+
+TEST(ConfigTest, OverridesReachEverySetting) {
+  v1::Config config = *load_config("");
+  EXPECT_TRUE(apply_override(config, "queue.data_dir=/tmp/a=b").ok());
+  EXPECT_TRUE(apply_override(config, "queue.queues=a,b,c").ok());
+  EXPECT_TRUE(apply_override(config, "collector.grpc.enabled=false").ok());
+  EXPECT_TRUE(apply_override(config, "processor.adapters.0.batch_max_events=10").ok());
+  EXPECT_TRUE(apply_override(config, "processor.adapters.1.name=count").ok());
+  EXPECT_TRUE(apply_override(config, "processor.adapters.1.settings.a.b=c").ok());
+  EXPECT_TRUE(apply_override(config, "processor.adapters.1.settings.a.b=d").ok());
+  EXPECT_TRUE(apply_override(config, "collector.internal_domains=").ok());
+  EXPECT_EQ(config.queue().data_dir(), "/tmp/a=b");
+  EXPECT_EQ(config.queue().queues_size(), 3);
+  EXPECT_FALSE(config.collector().grpc().enabled());
+  EXPECT_EQ(config.processor().adapters(0).batch_max_events(), 10);
+  EXPECT_EQ(config.processor().adapters(1).interval_ms(), 5000);
+  EXPECT_EQ(config.processor().adapters(1).settings().at("a.b"), "d");
+  EXPECT_TRUE(check_config(config).ok());
+}
+
+TEST(ConfigTest, WrongOverridesChangeNothing) {
+  const v1::Config before = *load_config("");
+  for (const char* text :
+       {"queue.data_dir", "queue=x", "queue.nothing=1", "queue.data_dir.x=1", "queue.queues=a,B",
+        "queue.segment_bytes=1", "queue.segment_bytes=x", "processor.adapters=1",
+        "processor.adapters.7.name=x", "processor.adapters.1=x", "processor.adapters.1.nothing=x",
+        "processor.adapters.0.settings=x", "collector.grpc.enabled=yes", "=", ""}) {
+    v1::Config config = before;
+    EXPECT_FALSE(apply_override(config, text).ok()) << text;
+    EXPECT_EQ(config.SerializeAsString(), before.SerializeAsString()) << text;
+  }
+}
+
+TEST(ConfigTest, EveryCutOfAFileIsReadOrRefused) {
+  const std::string whole =
+      "[queue]\nqueues = [\"a\"]\n[[collector.xcp]]\nname = \"n\"\ncomponent = \"c\"\nsecret = "
+      "\"s\"\n";
+  for (size_t cut = 0; cut <= whole.size(); ++cut) {
+    const auto config = parse_config(whole.substr(0, cut), "v.toml");
+    EXPECT_TRUE(config || config.error().message().starts_with("v.toml:")) << cut;
+  }
+}
+
+TEST(ConfigTest, AMissingFileIsAnError) {
+  EXPECT_EQ(load_config("/nonexistent/v.toml").error().code(), StatusCode::kNotFound);
+}
+
+TEST(CheckDataDirTest, AFolderMustTakeAFile) {
+  testing::FaultFileSystem disk;
+  EXPECT_TRUE(check_data_dir(disk, "/a/b").ok());
+  EXPECT_TRUE(disk.list_directory("/a/b")->empty());
+  disk.fail({.nth = 1, .error_number = EACCES, .is_sticky = true, .kinds = {}});
+  const Status status = check_data_dir(disk, "/a/b");
+  EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition);
+  EXPECT_NE(status.message().find("path=/a/b"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace verbatim::base
