@@ -18,6 +18,11 @@
 #define VERBATIM_THREAD_ANNOTATION(x)
 #endif
 
+// Abseil's headers, which gRPC includes, define some of these names for the same attributes.
+#undef GUARDED_BY
+#undef PT_GUARDED_BY
+#undef NO_THREAD_SAFETY_ANALYSIS
+
 #define CAPABILITY(name) VERBATIM_THREAD_ANNOTATION(capability(name))
 #define SCOPED_CAPABILITY VERBATIM_THREAD_ANNOTATION(scoped_lockable)
 #define GUARDED_BY(mutex) VERBATIM_THREAD_ANNOTATION(guarded_by(mutex))
