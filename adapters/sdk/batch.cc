@@ -1,0 +1,45 @@
+#include "adapters/sdk/batch.h"
+
+#include "base/endian.h"
+#include "base/sha256.h"
+
+namespace verbatim::adapters {
+namespace {
+
+Status broken(size_t index, uint64_t sequence) {
+  return data_loss("an event of the batch does not parse index=" + std::to_string(index) +
+                   " sequence=" + std::to_string(sequence));
+}
+
+}  // namespace
+
+Result<BatchEvent> Batch::envelope(size_t index) const {
+  BatchEvent result;
+  if (!result.stored.ParseFromString(event_bytes(index))) return broken(index, 0);
+  if (!result.envelope.ParseFromString(result.stored.envelope())) {
+    return broken(index, result.stored.sequence());
+  }
+  return result;
+}
+
+Result<BatchEvent> Batch::event(size_t index) const {
+  ASSIGN_OR_RETURN(BatchEvent result, envelope(index));
+  if (!result.event.ParseFromString(result.stored.event())) {
+    return broken(index, result.stored.sequence());
+  }
+  return result;
+}
+
+std::string batch_digest(const std::string& header_bytes, const std::vector<std::string>& events) {
+  base::Sha256 sha;
+  sha.update(header_bytes);
+  for (const std::string& event : events) {
+    char size[4];
+    base::put_le32(size, static_cast<uint32_t>(event.size()));
+    sha.update(std::string_view(size, sizeof(size)));
+    sha.update(event);
+  }
+  return sha.finish();
+}
+
+}  // namespace verbatim::adapters
