@@ -1,0 +1,111 @@
+-- The gate: asks the collector about a stanza or an act, holds it until the verdict, bounces it when none
+-- comes in time.
+
+local async = require "util.async";
+local st = require "util.stanza";
+local now = require "util.time".now;
+
+local bounce_text = "Not delivered: it could not be archived in time. Please try again later.";
+
+-- Elements that carry nothing said: XEP-0085, 0184, 0333, 0334, 0359, 0203.
+local silent = {
+	["http://jabber.org/protocol/chatstates"] = true, ["urn:xmpp:receipts"] = true, ["urn:xmpp:chat-markers:0"] = true,
+	["urn:xmpp:hints"] = true, ["urn:xmpp:sid:0"] = true, ["urn:xmpp:delay"] = true,
+};
+
+local gate = {};
+
+-- False for typing notices, receipts and the like.
+function gate.has_content(stanza)
+	for _, child in ipairs(stanza.tags) do
+		if not silent[child.attr.xmlns or "jabber:client"] and child.name ~= "thread" then return true; end
+	end
+	return false;
+end
+
+-- A copy that says where it comes from and goes to, as it travels in an event.
+local function as_child(stanza, from, to)
+	if not stanza then return nil; end
+	local copy = st.clone(stanza);
+	copy.attr.xmlns = "jabber:client";
+	copy.attr.from, copy.attr.to = from or copy.attr.from, to or copy.attr.to;
+	return copy;
+end
+gate.as_child = as_child;
+
+-- options: verdict_timeout; on_lost(): an act that has happened could not be told.
+function gate.init(link, lanes, options)
+	gate.link, gate.lanes, gate.options = link, lanes, options;
+end
+
+-- Tells of what has happened already: asked for like the others, so that it is sent again after a
+-- reconnect, but nobody waits. What is answered with an error goes once more as a notification, which the
+-- collector may keep in its outbox; what is lost is repaired by a snapshot.
+function gate.tell(name, attributes, stanza)
+	gate.link:request(name, attributes, as_child(stanza), gate.options.verdict_timeout, function (verdict)
+		if verdict.decision ~= "error" then return; end
+		if not gate.link:notify(name, attributes, as_child(stanza)) then gate.options.on_lost(); end
+	end);
+end
+
+-- Fire and forget: evidence.
+function gate.notify(name, attributes, stanza)
+	gate.link:notify(name, attributes, stanza);
+end
+
+-- Asks and waits. Gives the verdict; where nothing may wait it only tells, and the verdict is a pass.
+function gate.ask(name, attributes, stanza)
+	if not async.ready() then
+		gate.tell(name, attributes, stanza);
+		return { decision = "pass" };
+	end
+	local act = gate.lanes.current();
+	local limit = act and act.deadline - now() or gate.options.verdict_timeout;
+	local verdict;
+	local wait, done = async.waiter(); -- not a promise: those send a turn later, behind what is told now
+	gate.link:request(name, attributes, as_child(stanza), limit, function (answer)
+		verdict = answer;
+		done();
+	end);
+	wait();
+	if verdict.decision == "error" then
+		module:log("warn", "%s was not answered well: %s", name, verdict.reason);
+	end
+	return verdict;
+end
+
+-- Puts the content of `replacement` into `stanza`; addresses, id and type stay, for Prosody relies on them.
+function gate.replace(stanza, replacement)
+	for i = #stanza, 1, -1 do stanza[i] = nil; end
+	for i = #stanza.tags, 1, -1 do stanza.tags[i] = nil; end
+	for _, child in ipairs(replacement) do
+		table.insert(stanza, child);
+		if st.is_stanza(child) then table.insert(stanza.tags, child); end
+	end
+end
+
+-- Tells the sender that it did not go through. `from` is given where the stanza no longer bears it.
+function gate.bounce(origin, stanza, from)
+	local stanza_type = stanza.attr.type;
+	if stanza_type == "error" or stanza_type == "result" or not origin then return; end
+	local original = st.clone(stanza);
+	original.attr.from = from or original.attr.from;
+	origin.send(st.error_reply(original, "wait", "remote-server-timeout", bounce_text));
+end
+
+-- The usual sequence for a stanza that can be stopped. True when it stops here (bounced or handled);
+-- else it may go on, changed if the verdict says so.
+function gate.stops(name, attributes, origin, stanza)
+	local verdict = gate.ask(name, attributes, stanza);
+	if verdict.decision == "error" then
+		gate.bounce(origin, stanza);
+		return true;
+	elseif verdict.decision == "handle" then
+		return true;
+	elseif verdict.stanza and verdict.stanza.name == stanza.name then
+		gate.replace(stanza, verdict.stanza);
+	end
+	return false;
+end
+
+return gate;
