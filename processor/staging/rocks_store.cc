@@ -1,0 +1,201 @@
+#include "processor/staging/rocks_store.h"
+
+#include <google/protobuf/message_lite.h>
+#include <rocksdb/convenience.h>
+#include <rocksdb/db.h>
+#include <rocksdb/env.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/options.h>
+#include <rocksdb/table.h>
+#include <rocksdb/write_batch.h>
+
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "processor/staging/rocks_status.h"
+
+namespace verbatim::processor {
+namespace {
+
+// The first name is RocksDB's own for the family that always exists.
+constexpr std::array<const char*, kFamilyCount> kFamilyNames = {
+    "default",       "events",           "index",      "positions", "exceptions",
+    "source_keys",   "source_key_order", "sources",    "adapters",  "seals",
+    "conversations", "participation",    "quarantine", "audit"};
+
+constexpr size_t kMiB = 1024 * 1024;
+
+size_t at(Family family) { return static_cast<size_t>(family); }
+
+rocksdb::Slice slice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
+
+std::string_view view(const rocksdb::Slice& bytes) { return {bytes.data(), bytes.size()}; }
+
+rocksdb::DBOptions store_options(rocksdb::Env* env) {
+  rocksdb::DBOptions options;
+  options.create_if_missing = true;
+  options.create_missing_column_families = true;
+  options.paranoid_checks = true;
+  // Only an unfinished last record may be cut; anything else damaged refuses the opening.
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  options.track_and_verify_wals_in_manifest = true;
+  // A failed write is never tried again behind our back.
+  options.max_bgerror_resume_count = 0;
+  options.max_total_wal_size = 256 * kMiB;
+  options.keep_log_file_num = 4;
+  options.max_log_file_size = 4 * kMiB;
+  options.stats_dump_period_sec = 0;
+  if (env != nullptr) options.env = env;
+  return options;
+}
+
+rocksdb::ColumnFamilyOptions family_options(size_t family) {
+  rocksdb::ColumnFamilyOptions options;
+  const bool is_bulky = family == at(Family::kEvents);
+  options.write_buffer_size = is_bulky ? 64 * kMiB : 8 * kMiB;
+  options.max_write_buffer_number = 3;
+  if (family == at(Family::kSourceKeys)) {
+    // Nearly every look-up is for a key that is not there.
+    rocksdb::BlockBasedTableOptions table;
+    table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+    options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+    options.write_buffer_size = 16 * kMiB;
+  }
+  return options;
+}
+
+}  // namespace
+
+struct WriteSet::State {
+  explicit State(RocksStore& rocks_store) : store(rocks_store) {}
+  RocksStore& store;
+  rocksdb::WriteBatch batch;
+};
+
+struct RocksStore::State {
+  std::unique_ptr<rocksdb::DB> db;
+  std::vector<rocksdb::ColumnFamilyHandle*> families;
+
+  ~State() {
+    for (auto* family : families) {
+      ignore_error(from_rocks(db->DestroyColumnFamilyHandle(family), "release of a handle"),
+                   "the store is closed next");
+    }
+    if (db != nullptr) {
+      ignore_error(from_rocks(db->Close(), "close"), "all that counts was synced before");
+    }
+  }
+  rocksdb::ColumnFamilyHandle* handle(Family family) const { return families[at(family)]; }
+};
+
+WriteSet::WriteSet(RocksStore& store) : state_(std::make_unique<State>(store)) {}
+WriteSet::~WriteSet() = default;
+
+void WriteSet::put(Family family, std::string_view key, std::string_view value) {
+  const auto status =
+      state_->batch.Put(state_->store.state_->handle(family), slice(key), slice(value));
+  CHECK(status.ok(), "a write batch in memory takes what it is given");
+}
+
+void WriteSet::put(Family family, std::string_view key,
+                   const google::protobuf::MessageLite& value) {
+  put(family, key, std::string_view(value.SerializeAsString()));
+}
+
+void WriteSet::remove(Family family, std::string_view key) {
+  const auto status = state_->batch.Delete(state_->store.state_->handle(family), slice(key));
+  CHECK(status.ok(), "a write batch in memory takes what it is given");
+}
+
+void WriteSet::remove_range(Family family, std::string_view from, std::string_view to) {
+  const auto status =
+      state_->batch.DeleteRange(state_->store.state_->handle(family), slice(from), slice(to));
+  CHECK(status.ok(), "a write batch in memory takes what it is given");
+}
+
+StoreView::StoreView(RocksStore& store)
+    : store_(store), snapshot_(store.state_->db->GetSnapshot()) {}
+StoreView::~StoreView() { store_.state_->db->ReleaseSnapshot(snapshot_); }
+
+RocksStore::RocksStore(std::unique_ptr<State> state) : state_(std::move(state)) {}
+RocksStore::~RocksStore() = default;
+
+Result<std::unique_ptr<RocksStore>> RocksStore::open(const std::string& path, rocksdb::Env* env) {
+  std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  for (size_t i = 0; i < kFamilyCount; ++i) {
+    families.emplace_back(i == 0 ? rocksdb::kDefaultColumnFamilyName : kFamilyNames[i],
+                          family_options(i));
+  }
+  auto state = std::make_unique<State>();
+  rocksdb::DB* db = nullptr;
+  const auto status = rocksdb::DB::Open(store_options(env), path, families, &state->families, &db);
+  if (!status.ok()) {
+    state->families.clear();
+    return from_rocks(status, "opening of the store path=" + path);
+  }
+  state->db.reset(db);
+  return std::unique_ptr<RocksStore>(new RocksStore(std::move(state)));
+}
+
+Result<std::optional<std::string>> RocksStore::load(Family family, std::string_view key) const {
+  std::string value;
+  const auto status = state_->db->Get({}, state_->handle(family), slice(key), &value);
+  if (status.IsNotFound()) return std::optional<std::string>();
+  if (!status.ok()) return from_rocks(status, std::string("read of ") + kFamilyNames[at(family)]);
+  return std::optional<std::string>(std::move(value));
+}
+
+Result<bool> RocksStore::load(Family family, std::string_view key,
+                              google::protobuf::MessageLite& message) const {
+  ASSIGN_OR_RETURN(auto value, load(family, key));
+  if (!value) return false;
+  RETURN_IF_ERROR(parse_row(*value, kFamilyNames[at(family)], message));
+  return true;
+}
+
+Status RocksStore::for_each(Family family, std::string_view from, const Visit& visit,
+                            const StoreView* store_view) const {
+  rocksdb::ReadOptions options;
+  if (store_view != nullptr) options.snapshot = store_view->snapshot_;
+  std::unique_ptr<rocksdb::Iterator> row(state_->db->NewIterator(options, state_->handle(family)));
+  for (row->Seek(slice(from)); row->Valid(); row->Next()) {
+    if (!visit(view(row->key()), view(row->value()))) return {};
+  }
+  return from_rocks(row->status(), std::string("scan of ") + kFamilyNames[at(family)]);
+}
+
+Status RocksStore::for_each_from_last(Family family, const Visit& visit) const {
+  std::unique_ptr<rocksdb::Iterator> row(state_->db->NewIterator({}, state_->handle(family)));
+  for (row->SeekToLast(); row->Valid(); row->Prev()) {
+    if (!visit(view(row->key()), view(row->value()))) return {};
+  }
+  return from_rocks(row->status(), std::string("scan of ") + kFamilyNames[at(family)]);
+}
+
+Status RocksStore::write(WriteSet& changes, bool is_synced) {
+  rocksdb::WriteOptions options;
+  options.sync = is_synced;
+  return from_rocks(state_->db->Write(options, &changes.state_->batch), "write");
+}
+
+void RocksStore::drop_files_below(Family family, std::string_view to) {
+  const std::string from(1, '\0');
+  const rocksdb::Slice begin = slice(from);
+  const rocksdb::Slice end = slice(to);
+  // Only whole files below the bound.
+  ignore_error(
+      from_rocks(rocksdb::DeleteFilesInRange(state_->db.get(), state_->handle(family), &begin, &end,
+                                             /*include_end=*/false),
+                 "release of files"),
+      "it costs space, no row");
+}
+
+Status parse_row(std::string_view value, std::string_view family,
+                 google::protobuf::MessageLite& message) {
+  if (message.ParseFromArray(value.data(), static_cast<int>(value.size()))) return {};
+  return data_loss("staging: a row does not parse family=" + std::string(family) +
+                   " size_bytes=" + std::to_string(value.size()));
+}
+
+}  // namespace verbatim::processor

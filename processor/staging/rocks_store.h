@@ -1,0 +1,121 @@
+// RocksStore: the column families of staging, and nothing about what they mean.
+//
+// All access to RocksDB goes through here. Opening takes RocksDB's own lock, so a second processor
+// cannot open the store. A torn end of the write-ahead log (a write that was never synced) is cut;
+// damage before it refuses the opening. After a failed write or sync the store refuses everything:
+// nothing is retried.
+// Threads: any.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+
+namespace rocksdb {
+class Env;
+class Snapshot;
+}  // namespace rocksdb
+namespace google::protobuf {
+class MessageLite;
+}
+
+namespace verbatim::processor {
+
+// Column families, in the order of docs/formats/staging.md.
+enum class Family : size_t {
+  kMeta,
+  kEvents,
+  kIndex,
+  kPositions,
+  kExceptions,
+  kSourceKeys,
+  kSourceKeyOrder,
+  kSources,
+  kAdapters,
+  kSeals,
+  kConversations,
+  kParticipation,
+  kQuarantine,
+  kAudit,
+};
+inline constexpr size_t kFamilyCount = 14;
+
+class RocksStore;
+
+// Changes that take effect together or not at all. One thread.
+class WriteSet {
+ public:
+  explicit WriteSet(RocksStore& store);
+  ~WriteSet();
+
+  void put(Family family, std::string_view key, std::string_view value);
+  void put(Family family, std::string_view key, const google::protobuf::MessageLite& value);
+  void remove(Family family, std::string_view key);
+  // Removes all keys from `from` up to and without `to`.
+  void remove_range(Family family, std::string_view from, std::string_view to);
+
+ private:
+  friend class RocksStore;
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// A view that no later write changes; must end before its store.
+class StoreView {
+ public:
+  explicit StoreView(RocksStore& store);
+  ~StoreView();
+  StoreView(const StoreView&) = delete;
+  StoreView& operator=(const StoreView&) = delete;
+
+ private:
+  friend class RocksStore;
+  RocksStore& store_;
+  const rocksdb::Snapshot* snapshot_;
+};
+
+class RocksStore {
+ public:
+  // Opens or creates the store in a folder that exists or whose parent does. `env` may be null (the
+  // machine's); a given one must outlive the store. Errors: kFailedPrecondition (open elsewhere),
+  // kDataLoss (damage), those of the disk.
+  static Result<std::unique_ptr<RocksStore>> open(const std::string& path, rocksdb::Env* env);
+  ~RocksStore();
+
+  // The value, or nothing.
+  Result<std::optional<std::string>> load(Family family, std::string_view key) const;
+  // Parses the value into `message`; false when there is none. Errors: kDataLoss (does not parse).
+  Result<bool> load(Family family, std::string_view key,
+                    google::protobuf::MessageLite& message) const;
+
+  // Calls `visit` for each row from `from` on, in key order, until it gives false.
+  using Visit = std::function<bool(std::string_view key, std::string_view value)>;
+  Status for_each(Family family, std::string_view from, const Visit& visit,
+                  const StoreView* view = nullptr) const;
+  // The same downwards from the last row of the family.
+  Status for_each_from_last(Family family, const Visit& visit) const;
+
+  // Durable, if `is_synced`: all changes. An unsynced write is lost or whole after a power cut.
+  // Errors: the store is of no more use.
+  Status write(WriteSet& changes, bool is_synced);
+
+  // Gives disk space of removed rows below `to` back, as far as that costs nothing.
+  void drop_files_below(Family family, std::string_view to);
+
+ private:
+  friend class WriteSet;
+  friend class StoreView;
+  struct State;
+  explicit RocksStore(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// Parses a stored row. Errors: kDataLoss naming the family, never the bytes.
+Status parse_row(std::string_view value, std::string_view family,
+                 google::protobuf::MessageLite& message);
+
+}  // namespace verbatim::processor

@@ -1,0 +1,54 @@
+#include "processor/staging/sealed_batch.h"
+
+#include "base/endian.h"
+#include "base/sha256.h"
+
+namespace verbatim::processor {
+
+std::string batch_digest(const std::string& header, const std::vector<std::string>& events) {
+  base::Sha256 digest;
+  digest.update(header);
+  for (const std::string& event : events) {
+    char size[4];
+    base::put_le32(size, static_cast<uint32_t>(event.size()));
+    digest.update({size, sizeof(size)});
+    digest.update(event);
+  }
+  return digest.finish();
+}
+
+std::vector<uint64_t> to_ranges(const std::vector<uint64_t>& sequences) {
+  std::vector<uint64_t> ranges;
+  for (const uint64_t sequence : sequences) {
+    if (!ranges.empty() && ranges.back() + 1 == sequence) {
+      ranges.back() = sequence;
+    } else {
+      ranges.insert(ranges.end(), {sequence, sequence});
+    }
+  }
+  return ranges;
+}
+
+bool is_member(const v1::SealRow& row, uint64_t sequence) {
+  for (int i = 0; i + 1 < row.member_ranges_size(); i += 2) {
+    if (sequence >= row.member_ranges(i) && sequence <= row.member_ranges(i + 1)) return true;
+  }
+  return false;
+}
+
+std::vector<uint64_t> members_of(const v1::SealRow& row) {
+  std::vector<uint64_t> members;
+  for (int i = 0; i + 1 < row.member_ranges_size(); i += 2) {
+    for (uint64_t one = row.member_ranges(i); one <= row.member_ranges(i + 1); ++one) {
+      members.push_back(one);
+    }
+  }
+  return members;
+}
+
+const std::string& no_digest() {
+  static const std::string zeros(base::kSha256Size, '\0');
+  return zeros;
+}
+
+}  // namespace verbatim::processor

@@ -1,0 +1,42 @@
+// A sealed batch and its digest. Pure.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "verbatim/v1/adapter.pb.h"
+#include "verbatim/v1/staging.pb.h"
+
+namespace verbatim::processor {
+
+// What staging keeps of a sealed batch.
+struct SealedBatch {
+  uint64_t batch = 0;
+  v1::SealRow row;
+};
+
+// The same with its body: serialised StoredEvents in order.
+struct LoadedBatch {
+  SealedBatch seal;
+  std::vector<std::string> events;
+};
+
+// SHA-256 over the header's bytes, then for each event its size (u32, little-endian) and its bytes.
+std::string batch_digest(const std::string& header, const std::vector<std::string>& events);
+
+// Turns ascending sequences into pairs first, last.
+std::vector<uint64_t> to_ranges(const std::vector<uint64_t>& sequences);
+
+inline uint64_t first_of(const v1::SealRow& row) { return row.member_ranges(0); }
+inline uint64_t last_of(const v1::SealRow& row) {
+  return row.member_ranges(row.member_ranges_size() - 1);
+}
+bool is_member(const v1::SealRow& row, uint64_t sequence);
+// The members, ascending.
+std::vector<uint64_t> members_of(const v1::SealRow& row);
+
+// 32 zero bytes: the digest before the first batch.
+const std::string& no_digest();
+
+}  // namespace verbatim::processor

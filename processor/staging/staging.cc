@@ -1,0 +1,98 @@
+#include "processor/staging/staging.h"
+
+#include "base/log.h"
+#include "processor/staging/keys.h"
+
+namespace verbatim::processor {
+
+Staging::Staging(const StagingOptions& options, std::unique_ptr<RocksStore> store)
+    : options_(options), store_(std::move(store)) {}
+
+Staging::~Staging() = default;
+
+uint64_t Staging::epoch() const {
+  base::MutexLock lock(mutex_);
+  return state_.store_epoch();
+}
+
+Status Staging::fatal() const {
+  base::MutexLock lock(mutex_);
+  return fatal_;
+}
+
+uint64_t Staging::last_sequence() const {
+  base::MutexLock lock(mutex_);
+  return state_.last_sequence();
+}
+
+uint64_t Staging::staged_bytes() const {
+  base::MutexLock lock(mutex_);
+  return state_.total_bytes() - state_.deleted_bytes();
+}
+
+void Staging::wait_for_events(uint64_t sequence, std::chrono::milliseconds timeout) {
+  base::MutexLock lock(mutex_);
+  const uint64_t wakes = wake_count_;
+  changed_.wait_for(mutex_, timeout, [&]() REQUIRES(mutex_) {
+    return state_.last_sequence() > sequence || wake_count_ != wakes || !fatal_.ok();
+  });
+}
+
+void Staging::wake() {
+  base::MutexLock lock(mutex_);
+  ++wake_count_;
+  changed_.notify_all();
+}
+
+Status Staging::commit(Changes& changes, bool is_synced) {
+  WriteSet& writes = changes.writes;
+  for (const uint32_t reference : changes.sources) {
+    writes.put(Family::kSources, reference_key(reference), sources_.at(reference));
+  }
+  for (const std::string& name : changes.adapters) {
+    writes.put(Family::kAdapters, name, adapters_.at(name).row);
+  }
+  for (const std::string& name : changes.queues) {
+    writes.put(Family::kPositions, name, queues_.at(name).position);
+  }
+  writes.put(Family::kMeta, "state", state_);
+  return store_->write(writes, is_synced);
+}
+
+Status Staging::spoil(Status error) {
+  if (fatal_.ok()) {
+    LOG_ERROR("staging is of no more use, the service ends: {}", error.to_string());
+    fatal_ = error;
+    changed_.notify_all();
+  }
+  return error;
+}
+
+Result<Staging::Adapter*> Staging::find_adapter(const std::string& name) {
+  const auto found = adapters_.find(name);
+  if (found == adapters_.end()) return not_found("staging knows no such adapter adapter=" + name);
+  return &found->second;
+}
+
+Result<const Staging::Adapter*> Staging::find_adapter(const std::string& name) const {
+  const auto found = adapters_.find(name);
+  if (found == adapters_.end()) return not_found("staging knows no such adapter adapter=" + name);
+  return &found->second;
+}
+
+Status Staging::put_audit(v1::AuditRow row, WriteSet& writes) {
+  row.set_unix_ns(options_.clock->unix_now_ns());
+  state_.set_last_audit(state_.last_audit() + 1);
+  writes.put(Family::kAudit, number_key(state_.last_audit()), row);
+  return {};
+}
+
+Result<EventIndex> Staging::index_of(uint64_t sequence) const {
+  ASSIGN_OR_RETURN(const auto bytes, store_->load(Family::kIndex, number_key(sequence)));
+  if (!bytes) {
+    return data_loss("staging: an index row is missing sequence=" + std::to_string(sequence));
+  }
+  return decode_index(*bytes);
+}
+
+}  // namespace verbatim::processor

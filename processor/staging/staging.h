@@ -1,0 +1,277 @@
+// Staging: the store between the queues and the archive, and the only user of RocksDB.
+//
+// I1 Order: every event gets the next number of one contiguous sequence, whatever queue it came
+//    through. It is stored in one synced write with its queue's position, its source key,
+//    participation and counters; stage() returns after that, and only then may the queue forget it.
+// I2 A message is stored unless its own lookup id was taken before, or its source key is known.
+// I3 Per adapter at most one batch is sealed and not acknowledged. A sealed batch never changes:
+//    its header is stored, its body is the events' stored bytes, the digest over both is checked at
+//    every load.
+// I4 An event is deleted only after every required adapter has acknowledged it (or has it in
+//    quarantine, where a copy stays), durably; with no required adapter nothing is deleted.
+// I5 Each event is in exactly one state: archived > quarantined > staged. The counters change in
+//    the same write as the rows; accounting(recount) counts the rows and compares.
+// I6 After a failed write the object refuses everything (fatal()): memory may be ahead of the disk.
+//
+// Layout, and what a crash at each step leaves: docs/formats/staging.md.
+// Threads: any; one mutex, held during writes. Bodies are read outside it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/mutex.h"
+#include "base/status.h"
+#include "processor/conversation/participation_book.h"
+#include "processor/conversation/slice_builder.h"
+#include "processor/staging/event_index.h"
+#include "processor/staging/rocks_store.h"
+#include "processor/staging/sealed_batch.h"
+#include "verbatim/v1/admin.pb.h"
+#include "verbatim/v1/config.pb.h"
+#include "verbatim/v1/queue.pb.h"
+
+namespace verbatim::processor {
+
+struct StagingOptions {
+  std::string path;
+  // RocksDB's seam to the disk, for tests; null is the machine's.
+  rocksdb::Env* env = nullptr;
+  base::Clock* clock = &base::system_clock();
+  std::chrono::milliseconds source_key_window{900'000};
+  // How far an optional adapter may lag behind the archive before deletion overtakes it.
+  uint64_t optional_lag_max_bytes = 1ULL << 30;
+  // An adapter that rejects so many events in a row is paused.
+  uint64_t rejects_max_count = 100;
+};
+
+struct StageOutcome {
+  uint64_t stored_count = 0;
+  // Known by their own lookup id, and known by their source key.
+  uint64_t known_count = 0;
+  uint64_t repeat_count = 0;
+  uint64_t undecodable_count = 0;
+};
+
+struct BatchLimits {
+  uint64_t events_max_count = 10'000;
+  uint64_t max_bytes = 64ULL << 20;
+  // The newest schema revision that the adapter understands.
+  int32_t schema_revision = v1::SCHEMA_REVISION_CURRENT;
+  // For BatchHeader.reason.
+  std::string reason = "count";
+};
+
+// What waits for one adapter.
+struct Pending {
+  std::optional<SealedBatch> sealed;  // the batch under way
+  bool is_paused = false;
+  bool has_plan = false;  // parts of a rejected batch, to be sealed at once
+  // Not sealed yet.
+  uint64_t event_count = 0;
+  uint64_t bytes = 0;
+  uint64_t first_sequence = 0;
+  int64_t first_staged_unix_ns = 0;
+};
+
+struct Rejected {
+  uint64_t sequence = 0;
+  std::string reason;
+};
+
+struct SealOutcome {
+  std::shared_ptr<const LoadedBatch> batch;  // null: there is nothing to seal
+  bool is_adapter_too_old = false;           // the next event is newer than the adapter
+};
+
+class Staging {
+ public:
+  // Opens or creates the store, raises its epoch durably and finishes a deletion that a crash has
+  // cut off. Errors: kFailedPrecondition (open elsewhere; a newer format), kDataLoss (damage).
+  static Result<std::unique_ptr<Staging>> open(const StagingOptions& options);
+  ~Staging();
+
+  uint64_t epoch() const;
+  // The error that ended the store's use; OK while it is in use.
+  Status fatal() const;
+
+  // Intake. Takes messages of one queue in the order of delivery; may move bytes out of them.
+  // Durable: everything, at return. Errors: the store is of no more use.
+  Result<StageOutcome> stage(const std::string& queue, std::vector<v1::QueueMessage>& messages);
+  uint64_t last_sequence() const;
+  // Bytes of what is not deleted yet.
+  uint64_t staged_bytes() const;
+  // Waits until an event above `sequence` is stored, wake() is called or the time is over.
+  void wait_for_events(uint64_t sequence, std::chrono::milliseconds timeout);
+  void wake();
+
+  // The required set. Adds what the configuration names and the store does not know. Gives
+  // sentences for people about what differs. Errors: kFailedPrecondition (the configuration would
+  // make a required adapter optional).
+  Result<std::vector<std::string>> reconcile(const std::vector<v1::AdapterSettings>& configured);
+  // Audited, durably, before it takes effect. Errors: kNotFound, kInvalidArgument.
+  Status update_adapter(const v1::UpdateAdapterRequest& request, const std::string& peer);
+
+  // Batches of one adapter; callers take turns per adapter.
+  Result<Pending> pending(const std::string& adapter) const;
+  // Seals the next batch. Durable: the seal, at return. Errors: kNotFound (no such adapter),
+  // kFailedPrecondition (one is under way), kAborted (overtaken meanwhile: look again).
+  Result<SealOutcome> seal(const std::string& adapter, const BatchLimits& limits);
+  // Reads the batch under way again, byte for byte. Errors: kNotFound, kDataLoss (the digest).
+  Result<std::shared_ptr<const LoadedBatch>> load_sealed(const std::string& adapter) const;
+  // Durable: the acknowledgement, the cursor and the counters. An acknowledgement of the last
+  // acknowledged batch again is OK. Errors: kFailedPrecondition (another batch or digest).
+  Status acknowledge(const std::string& adapter, uint64_t batch, const std::string& digest);
+  // Voids the batch under way, of which nothing took effect: the culprits go to quarantine, the
+  // rest is planned anew; with no culprit among its members it is halved, and a single event is
+  // the culprit. Durable. Gives true if the adapter is paused now.
+  Result<bool> replace(const std::string& adapter, uint64_t batch,
+                       const std::vector<Rejected>& culprits, const std::string& reason);
+  // What the adapter says at hello. Errors: kFailedPrecondition (it has applied what this store
+  // never sealed).
+  Status check_hello(const std::string& adapter, uint64_t last_applied_batch,
+                     const std::string& last_applied_digest);
+  // The last acknowledged batch and its digest.
+  Result<std::pair<uint64_t, std::string>> last_acked(const std::string& adapter) const;
+
+  // Deletes what all have passed; see I4. A crash leaves the rest for the next call.
+  Status delete_archived();
+
+  // Reading for people.
+  Result<v1::GetAccountingResponse> accounting(bool recount);
+  // Without what only the hub knows (state, instance, retries).
+  std::vector<v1::AdapterInfo> adapters() const;
+  Result<std::vector<v1::QuarantinedEvent>> quarantined(const std::string& adapter) const;
+  // Metadata of the newest events, oldest first; and of those above `sequence`.
+  Result<std::vector<v1::EventInfo>> newest_events(int count) const;
+  Result<std::vector<v1::EventInfo>> events_above(uint64_t sequence, int count) const;
+  std::vector<std::string> notices() const;
+
+ private:
+  struct Adapter {
+    v1::AdapterRow row;
+    std::optional<SealedBatch> sealed;
+    // In quarantine for this adapter, above its cursor.
+    std::set<uint64_t> quarantined_ahead;
+  };
+  struct Queue {
+    v1::QueuePosition position;
+    std::map<uint64_t, v1::PositionException> exceptions;
+  };
+  // Rows that a change has touched; commit() writes them with the rest.
+  struct Changes {
+    explicit Changes(RocksStore& store) : writes(store) {}
+    WriteSet writes;
+    std::set<uint32_t> sources;
+    std::set<std::string> adapters;
+    std::set<std::string> queues;
+  };
+  // What a seal is made of, before the bodies are read.
+  struct Draft {
+    std::vector<uint64_t> members;
+    uint64_t cursor = 0;
+    uint64_t replaces = 0;
+    uint64_t body_bytes = 0;
+    int32_t schema_revision = 0;
+    std::string reason;
+    bool is_adapter_too_old = false;
+  };
+
+  Staging(const StagingOptions& options, std::unique_ptr<RocksStore> store);
+
+  // staging_open.cc
+  Status load() REQUIRES(mutex_);
+  Status load_state() REQUIRES(mutex_);
+  Status load_positions() REQUIRES(mutex_);
+  Status load_adapters() REQUIRES(mutex_);
+  Status load_quarantine() REQUIRES(mutex_);
+  Status load_participation() REQUIRES(mutex_);
+  Status begin_epoch() REQUIRES(mutex_);
+
+  // staging.cc
+  Status commit(Changes& changes, bool is_synced) REQUIRES(mutex_);
+  Status spoil(Status error) REQUIRES(mutex_);
+  Result<Adapter*> find_adapter(const std::string& name) REQUIRES(mutex_);
+  Result<const Adapter*> find_adapter(const std::string& name) const REQUIRES(mutex_);
+  Status put_audit(v1::AuditRow row, WriteSet& writes) REQUIRES(mutex_);
+  Result<EventIndex> index_of(uint64_t sequence) const;
+
+  // staging_intake.cc
+  Result<StageOutcome> stage_locked(const std::string& queue,
+                                    std::vector<v1::QueueMessage>& messages) REQUIRES(mutex_);
+  uint32_t source_ref(const std::string& queue, const std::string& source) REQUIRES(mutex_);
+  bool is_taken(const Queue& queue, uint64_t lookup_id) const REQUIRES(mutex_);
+  void take_position(Queue& queue, const std::string& name, const v1::QueueMessage& message,
+                     uint32_t reference, Changes& changes) REQUIRES(mutex_);
+  void stamp(const Queue& queue, uint32_t reference, uint64_t source_count, Changes& changes)
+      REQUIRES(mutex_);
+  Result<bool> is_known_key(const std::string& key, const std::set<std::string>& fresh,
+                            int64_t now_unix_ns, Changes& changes) REQUIRES(mutex_);
+  void store_event(const std::string& queue, v1::QueueMessage& message, uint32_t reference,
+                   Changes& changes, StageOutcome& outcome) REQUIRES(mutex_);
+  void note_conversation(const v1::Envelope& envelope, Changes& changes) REQUIRES(mutex_);
+  Status expire_source_keys(size_t max_count, int64_t now_unix_ns, Changes& changes)
+      REQUIRES(mutex_);
+
+  // staging_seal.cc
+  Result<Draft> draft(const Adapter& adapter, const BatchLimits& limits) const REQUIRES(mutex_);
+  Result<std::vector<std::string>> load_events(const std::vector<uint64_t>& members) const;
+  Result<std::shared_ptr<const LoadedBatch>> seal_draft(const std::string& name, const Draft& draft,
+                                                        SliceBuilder& slices,
+                                                        std::vector<std::string> events)
+      REQUIRES(mutex_);
+  Status name_slices(SliceBuilder& slices) const;
+
+  // staging_acknowledge.cc
+  Status pass_quarantined(Adapter& adapter) REQUIRES(mutex_);
+  Status advance_archive(Changes& changes) REQUIRES(mutex_);
+  Status archive_event(uint64_t sequence, uint32_t reference, Changes& changes) REQUIRES(mutex_);
+  Status delete_archived_locked() REQUIRES(mutex_);
+  uint64_t deletion_target(uint64_t archived_bytes, std::vector<std::string>& overtaken) const
+      REQUIRES(mutex_);
+  Status accept_overtaken(const std::string& name) REQUIRES(mutex_);
+  Status settle_quarantined() REQUIRES(mutex_);
+  void overtake(const std::string& name, uint64_t target, uint64_t target_bytes, Changes& changes)
+      REQUIRES(mutex_);
+
+  // staging_reject.cc
+  Status quarantine(const std::string& name, Adapter& adapter, uint64_t batch,
+                    const Rejected& rejected, Changes& changes) REQUIRES(mutex_);
+  void plan_again(Adapter& adapter, const SealedBatch& rejected, bool is_halved) REQUIRES(mutex_);
+
+  // staging_adapters.cc
+  Status change_adapter(const v1::UpdateAdapterRequest& request, Changes& changes) REQUIRES(mutex_);
+  Status remove_adapter(const std::string& name, Changes& changes) REQUIRES(mutex_);
+
+  const StagingOptions options_;
+  const std::unique_ptr<RocksStore> store_;
+
+  mutable base::Mutex mutex_;
+  base::CondVar changed_;
+  uint64_t wake_count_ GUARDED_BY(mutex_) = 0;
+  Status fatal_ GUARDED_BY(mutex_);
+  v1::StoreState state_ GUARDED_BY(mutex_);
+  std::map<std::string, Queue> queues_ GUARDED_BY(mutex_);
+  std::map<uint32_t, v1::SourceCounters> sources_ GUARDED_BY(mutex_);
+  std::map<std::pair<std::string, std::string>, uint32_t> source_refs_ GUARDED_BY(mutex_);
+  std::map<std::string, Adapter> adapters_ GUARDED_BY(mutex_);
+  // Above archived_through: the adapters that have the event in quarantine, by sequence.
+  std::map<uint64_t, std::set<std::string>> quarantined_ GUARDED_BY(mutex_);
+  ParticipationBook book_ GUARDED_BY(mutex_);
+  // Names as stored; bounded, only saves writes.
+  std::unordered_map<std::string, std::string> conversation_names_ GUARDED_BY(mutex_);
+  // Below it no row of source_key_order is left.
+  uint64_t oldest_source_key_ GUARDED_BY(mutex_) = 0;
+  uint64_t last_file_drop_bytes_ GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace verbatim::processor

@@ -1,0 +1,237 @@
+// The accounting cut, from one view of the store: counters, and on request the rows themselves.
+#include <algorithm>
+
+#include "base/endian.h"
+#include "processor/staging/keys.h"
+#include "processor/staging/staging.h"
+
+namespace verbatim::processor {
+namespace {
+
+// What one view holds.
+struct Cut {
+  v1::StoreState state;
+  std::map<uint32_t, v1::SourceCounters> sources;
+  std::map<std::string, v1::QueuePosition> positions;
+  std::map<std::string, int64_t> exceptions;
+  std::map<uint32_t, uint64_t> exceptions_by_source;
+  std::map<std::string, v1::AdapterRow> adapters;
+  // Of each adapter: rows, and rows above its cursor.
+  std::map<std::string, uint64_t> quarantined;
+  std::map<std::string, uint64_t> quarantined_ahead;
+  // Sequence to source, of what counts as quarantined.
+  std::map<uint64_t, uint32_t> in_quarantine;
+};
+
+template <class Message, class Take>
+Status scan(const RocksStore& store, Family family, const StoreView& view, Take take) {
+  Status parsed;
+  RETURN_IF_ERROR(store.for_each(
+      family, "",
+      [&](auto key, auto value) {
+        Message message;
+        parsed = parse_row(value, "accounting", message);
+        if (parsed.ok()) take(key, message);
+        return parsed.ok();
+      },
+      &view));
+  return parsed;
+}
+
+Result<Cut> load_cut(const RocksStore& store, const StoreView& view) {
+  Cut cut;
+  RETURN_IF_ERROR(store.for_each(
+      Family::kMeta, "state",
+      [&](auto, auto value) {
+        cut.state.ParseFromArray(value.data(), static_cast<int>(value.size()));
+        return false;
+      },
+      &view));
+  RETURN_IF_ERROR(scan<v1::SourceCounters>(store, Family::kSources, view, [&](auto key, auto& row) {
+    cut.sources[base::get_be32(key.data())] = row;
+  }));
+  RETURN_IF_ERROR(
+      scan<v1::QueuePosition>(store, Family::kPositions, view,
+                              [&](auto key, auto& row) { cut.positions[std::string(key)] = row; }));
+  RETURN_IF_ERROR(
+      scan<v1::PositionException>(store, Family::kExceptions, view, [&](auto key, auto& row) {
+        ++cut.exceptions[name_of(key)];
+        ++cut.exceptions_by_source[row.source_ref()];
+      }));
+  RETURN_IF_ERROR(scan<v1::AdapterRow>(store, Family::kAdapters, view, [&](auto key, auto& row) {
+    cut.adapters[std::string(key)] = row;
+  }));
+  RETURN_IF_ERROR(
+      scan<v1::QuarantineRow>(store, Family::kQuarantine, view, [&](auto key, auto& row) {
+        const std::string name = name_of(key);
+        const uint64_t sequence = number_of(key);
+        ++cut.quarantined[name];
+        const auto adapter = cut.adapters.find(name);
+        if (adapter != cut.adapters.end() && sequence > adapter->second.cursor()) {
+          ++cut.quarantined_ahead[name];
+        }
+        if (sequence > cut.state.archived_through() || row.is_final()) {
+          cut.in_quarantine[sequence] = row.source_ref();
+        }
+      }));
+  return cut;
+}
+
+void add_queues(const Cut& cut, v1::GetAccountingResponse& response) {
+  std::map<std::string, v1::QueueCut*> queues;
+  for (const auto& [name, position] : cut.positions) {
+    v1::QueueCut* queue = queues[name] = response.add_queues();
+    queue->set_queue(name);
+    queue->set_position(position.prefix());
+    const auto exceptions = cut.exceptions.find(name);
+    queue->set_exception_count(exceptions == cut.exceptions.end() ? 0 : exceptions->second);
+  }
+  for (const auto& [reference, counters] : cut.sources) {
+    const auto queue = queues.find(counters.queue());
+    if (queue == queues.end()) continue;
+    v1::SourceCut& source = *queue->second->add_sources();
+    source.set_source(counters.source());
+    // The stamp tells of the prefix; what lies above it is counted one by one.
+    source.set_accepted(counters.stamp() - counters.base() + counters.exceptions());
+    source.set_repeats(counters.repeats());
+    source.set_archived(counters.archived());
+    source.set_quarantined(counters.quarantined());
+    source.set_staged(counters.staged());
+    source.set_difference(static_cast<int64_t>(source.accepted() - source.repeats() -
+                                               source.archived() - source.quarantined() -
+                                               source.staged()));
+  }
+}
+
+void add_adapters(const Cut& cut, v1::GetAccountingResponse& response) {
+  for (const auto& [name, row] : cut.adapters) {
+    v1::AdapterAccount& account = *response.add_adapters();
+    const auto ahead = cut.quarantined_ahead.find(name);
+    account.set_adapter(name);
+    account.set_required(row.required());
+    account.set_accepted(cut.state.last_sequence() - (row.start_sequence() - 1));
+    account.set_acknowledged(row.acknowledged());
+    account.set_pending(cut.state.last_sequence() - row.cursor() -
+                        (ahead == cut.quarantined_ahead.end() ? 0 : ahead->second));
+    account.set_skipped(row.skipped());
+    account.set_quarantined(row.quarantined());
+    account.set_difference(static_cast<int64_t>(account.accepted() - account.acknowledged() -
+                                                account.pending() - account.filtered() -
+                                                account.skipped() - account.quarantined()));
+    if (row.required()) response.set_has_required_adapter(true);
+  }
+  if (response.has_required_adapter()) return;
+  for (const auto& [reference, counters] : cut.sources) {
+    response.set_unrouted_count(response.unrouted_count() +
+                                static_cast<int64_t>(counters.staged()));
+  }
+}
+
+// Counts rows and says what the counters say otherwise.
+class Recount {
+ public:
+  Recount(const RocksStore& store, const StoreView& view, const Cut& cut)
+      : store_(store), view_(view), cut_(cut) {}
+
+  Result<std::vector<std::string>> run() {
+    RETURN_IF_ERROR(count_events());
+    for (const auto& [sequence, reference] : cut_.in_quarantine) ++quarantined_[reference];
+    for (const auto& [reference, counters] : cut_.sources) compare_source(reference, counters);
+    for (const auto& [name, row] : cut_.adapters) {
+      const auto found = cut_.quarantined.find(name);
+      // Rows from an earlier life of a removed adapter of this name lie below its start.
+      expect("quarantine rows of " + name,
+             found == cut_.quarantined.end() ? 0 : std::min(found->second, row.quarantined()),
+             row.quarantined());
+    }
+    return std::move(differences_);
+  }
+
+ private:
+  // Index rows and event rows must be the same sequences, contiguous to the last.
+  Status count_events() {
+    std::map<uint64_t, uint64_t> sizes;
+    uint64_t previous = cut_.state.deleted_through();
+    Status decoded;
+    RETURN_IF_ERROR(store_.for_each(
+        Family::kIndex, "",
+        [&](auto key, auto value) {
+          const uint64_t sequence = number_of(key);
+          const auto index = decode_index(value);
+          if (!index) {
+            decoded = index.error();
+            return false;
+          }
+          expect("next index row", sequence, previous + 1);
+          previous = sequence;
+          sizes[sequence] = index->size;
+          const bool is_open = sequence > cut_.state.archived_through();
+          if (is_open && !cut_.in_quarantine.contains(sequence)) ++staged_[index->source_ref];
+          return true;
+        },
+        &view_));
+    RETURN_IF_ERROR(decoded);
+    expect("last index row", previous, cut_.state.last_sequence());
+    uint64_t bytes = 0;
+    RETURN_IF_ERROR(store_.for_each(
+        Family::kEvents, "",
+        [&](auto key, auto value) {
+          const auto found = sizes.find(number_of(key));
+          const uint64_t indexed = found == sizes.end() ? 0 : found->second;
+          expect("size of event " + std::to_string(number_of(key)), value.size(), indexed);
+          if (found != sizes.end()) sizes.erase(found);
+          bytes += value.size();
+          return true;
+        },
+        &view_));
+    expect("index rows without an event", sizes.size(), 0);
+    expect("bytes staged", bytes, cut_.state.total_bytes() - cut_.state.deleted_bytes());
+    return {};
+  }
+
+  void compare_source(uint32_t reference, const v1::SourceCounters& counters) {
+    const std::string name = counters.queue() + "/" + counters.source();
+    expect("staged rows of " + name, staged_[reference], counters.staged());
+    expect("quarantined rows of " + name, quarantined_[reference], counters.quarantined());
+    const auto exceptions = cut_.exceptions_by_source.find(reference);
+    expect("exceptions of " + name,
+           exceptions == cut_.exceptions_by_source.end() ? 0 : exceptions->second,
+           counters.exceptions());
+    // Archived rows are gone: what is left of the accepted ones must be the counter.
+    expect("archived of " + name,
+           counters.stamp() - counters.base() + counters.exceptions() - counters.repeats() -
+               staged_[reference] - quarantined_[reference],
+           counters.archived());
+  }
+
+  void expect(const std::string& what, uint64_t counted, uint64_t expected) {
+    constexpr size_t kDifferencesMaxCount = 100;
+    if (counted == expected || differences_.size() >= kDifferencesMaxCount) return;
+    differences_.push_back(what + ": counted " + std::to_string(counted) + ", expected " +
+                           std::to_string(expected));
+  }
+
+  const RocksStore& store_;
+  const StoreView& view_;
+  const Cut& cut_;
+  std::map<uint32_t, uint64_t> staged_;
+  std::map<uint32_t, uint64_t> quarantined_;
+  std::vector<std::string> differences_;
+};
+
+}  // namespace
+
+Result<v1::GetAccountingResponse> Staging::accounting(bool recount) {
+  RETURN_IF_ERROR(fatal());
+  const StoreView view(*store_);
+  ASSIGN_OR_RETURN(const Cut cut, load_cut(*store_, view));
+  v1::GetAccountingResponse response;
+  add_queues(cut, response);
+  add_adapters(cut, response);
+  if (!recount) return response;
+  ASSIGN_OR_RETURN(const auto differences, Recount(*store_, view, cut).run());
+  for (const auto& one : differences) response.add_recount_differences(one);
+  return response;
+}
+
+}  // namespace verbatim::processor

@@ -1,0 +1,269 @@
+// Acknowledgement, the archive's front, and deletion behind it.
+#include <algorithm>
+
+#include "base/log.h"
+#include "processor/staging/keys.h"
+#include "processor/staging/staging.h"
+
+namespace verbatim::processor {
+namespace {
+
+bool is_overtaken(const v1::AdapterRow& row, uint64_t batch, const std::string& digest) {
+  return batch != 0 && row.overtaken_batch() == batch && row.overtaken_digest() == digest;
+}
+
+}  // namespace
+
+Status Staging::acknowledge(const std::string& name, uint64_t batch, const std::string& digest) {
+  base::MutexLock lock(mutex_);
+  RETURN_IF_ERROR(fatal_);
+  ASSIGN_OR_RETURN(Adapter * adapter, find_adapter(name));
+  v1::AdapterRow& row = adapter->row;
+  if (batch != 0 && batch == row.last_acked_batch() && digest == row.last_acked_digest()) return {};
+  if (is_overtaken(row, batch, digest)) {
+    const Status status = accept_overtaken(name);
+    return status.ok() ? status : spoil(status);
+  }
+  if (!adapter->sealed || adapter->sealed->batch != batch) {
+    return failed_precondition("acknowledgement of a batch that is not under way adapter=" + name +
+                               " batch=" + std::to_string(batch));
+  }
+  if (adapter->sealed->row.digest() != digest) {
+    return failed_precondition("acknowledgement with another digest adapter=" + name +
+                               " batch=" + std::to_string(batch));
+  }
+  Changes changes(*store_);
+  changes.adapters.insert(name);
+  changes.writes.remove(Family::kSeals, named_key(name, row.last_acked_batch()));
+  row.set_last_acked_batch(batch);
+  row.set_last_acked_digest(digest);
+  row.set_acknowledged(row.acknowledged() + adapter->sealed->row.event_count());
+  row.set_cursor(last_of(adapter->sealed->row));
+  row.set_rejected_in_a_row(0);
+  if (row.plan_size() > 0) row.mutable_plan()->DeleteSubrange(0, 1);
+  adapter->sealed.reset();
+  Status status = pass_quarantined(*adapter);
+  if (status.ok()) status = advance_archive(changes);
+  if (status.ok()) status = commit(changes, /*is_synced=*/true);
+  return status.ok() ? status : spoil(status);
+}
+
+// Deletion has overtaken a batch that the adapter turns out to have applied: the chain goes on from
+// it, and its events were not skipped after all.
+Status Staging::accept_overtaken(const std::string& name) {
+  Adapter& adapter = adapters_.at(name);
+  v1::AdapterRow& row = adapter.row;
+  Changes changes(*store_);
+  changes.adapters.insert(name);
+  changes.writes.remove(Family::kSeals, named_key(name, row.last_acked_batch()));
+  row.set_last_acked_batch(row.overtaken_batch());
+  row.set_last_acked_digest(row.overtaken_digest());
+  row.set_acknowledged(row.acknowledged() + row.overtaken_event_count());
+  row.set_skipped(row.skipped() - row.overtaken_skipped_count());
+  row.set_cursor(std::max(row.cursor(), row.overtaken_last_sequence()));
+  row.clear_overtaken_batch();
+  row.clear_overtaken_digest();
+  row.clear_next_replaces();
+  RETURN_IF_ERROR(pass_quarantined(adapter));
+  return commit(changes, /*is_synced=*/true);
+}
+
+Status Staging::check_hello(const std::string& name, uint64_t last_applied_batch,
+                            const std::string& last_applied_digest) {
+  base::MutexLock lock(mutex_);
+  RETURN_IF_ERROR(fatal_);
+  ASSIGN_OR_RETURN(Adapter * adapter, find_adapter(name));
+  const v1::AdapterRow& row = adapter->row;
+  if (!adapter->sealed && is_overtaken(row, last_applied_batch, last_applied_digest)) {
+    const Status status = accept_overtaken(name);
+    return status.ok() ? status : spoil(status);
+  }
+  const bool is_other_digest = last_applied_batch != 0 &&
+                               last_applied_batch == row.last_acked_batch() &&
+                               last_applied_digest != row.last_acked_digest();
+  if (last_applied_batch > row.last_sealed_batch() || is_other_digest) {
+    return failed_precondition("the adapter has applied a batch that this store never sealed " +
+                               std::string("adapter=") + name +
+                               " applied=" + std::to_string(last_applied_batch) +
+                               " sealed=" + std::to_string(row.last_sealed_batch()));
+  }
+  if (last_applied_batch != 0 && last_applied_batch < row.last_acked_batch()) {
+    LOG_WARN("the adapter knows less than it has acknowledged adapter={} applied={} acked={}", name,
+             last_applied_batch, row.last_acked_batch());
+  }
+  return {};
+}
+
+Result<std::pair<uint64_t, std::string>> Staging::last_acked(const std::string& name) const {
+  base::MutexLock lock(mutex_);
+  ASSIGN_OR_RETURN(const Adapter* adapter, find_adapter(name));
+  return std::make_pair(adapter->row.last_acked_batch(), adapter->row.last_acked_digest());
+}
+
+// The cursor also passes what the adapter has in quarantine.
+Status Staging::pass_quarantined(Adapter& adapter) {
+  auto& ahead = adapter.quarantined_ahead;
+  v1::AdapterRow& row = adapter.row;
+  while (!ahead.empty() && *ahead.begin() <= row.cursor() + 1) {
+    row.set_cursor(std::max(row.cursor(), *ahead.begin()));
+    ahead.erase(ahead.begin());
+  }
+  while (row.plan_size() > 0 && row.plan(0).last_sequence() <= row.cursor()) {
+    row.mutable_plan()->DeleteSubrange(0, 1);
+  }
+  if (row.cursor() <= state_.deleted_through()) return {};
+  ASSIGN_OR_RETURN(const EventIndex index, index_of(row.cursor()));
+  row.set_cursor_bytes(index.total_bytes);
+  return {};
+}
+
+Status Staging::advance_archive(Changes& changes) {
+  bool has_required = false;
+  uint64_t front = state_.last_sequence();
+  for (const auto& [name, adapter] : adapters_) {
+    if (!adapter.row.required()) continue;
+    has_required = true;
+    front = std::min(front, adapter.row.cursor());
+  }
+  if (!has_required || front <= state_.archived_through()) return {};
+  Status archived;
+  RETURN_IF_ERROR(store_->for_each(Family::kIndex, number_key(state_.archived_through() + 1),
+                                   [&](auto key, auto value) REQUIRES(mutex_) {
+                                     if (number_of(key) > front) return false;
+                                     const auto index = decode_index(value);
+                                     archived = index ? archive_event(number_of(key),
+                                                                      index->source_ref, changes)
+                                                      : index.error();
+                                     return archived.ok();
+                                   }));
+  RETURN_IF_ERROR(archived);
+  state_.set_archived_through(front);
+  return {};
+}
+
+// Moves one event's state on as the front passes it: archived > quarantined > staged.
+Status Staging::archive_event(uint64_t sequence, uint32_t reference, Changes& changes) {
+  auto& counters = sources_.at(reference);
+  changes.sources.insert(reference);
+  const auto found = quarantined_.find(sequence);
+  if (found == quarantined_.end()) {
+    counters.set_staged(counters.staged() - 1);
+    counters.set_archived(counters.archived() + 1);
+    return {};
+  }
+  const std::set<std::string> holders = std::move(found->second);
+  quarantined_.erase(found);
+  const bool is_for_good =
+      std::any_of(holders.begin(), holders.end(), [&](const auto& name) REQUIRES(mutex_) {
+        const auto adapter = adapters_.find(name);
+        return adapter != adapters_.end() && adapter->second.row.required();
+      });
+  if (!is_for_good) {
+    counters.set_quarantined(counters.quarantined() - 1);
+    counters.set_archived(counters.archived() + 1);
+    return {};
+  }
+  for (const std::string& name : holders) {
+    v1::QuarantineRow row;
+    ASSIGN_OR_RETURN(const bool is_there,
+                     store_->load(Family::kQuarantine, named_key(name, sequence), row));
+    if (!is_there) {
+      return data_loss("staging: a quarantine row is missing sequence=" + std::to_string(sequence));
+    }
+    row.set_is_final(true);
+    changes.writes.put(Family::kQuarantine, named_key(name, sequence), row);
+  }
+  return {};
+}
+
+Status Staging::delete_archived() {
+  base::MutexLock lock(mutex_);
+  RETURN_IF_ERROR(fatal_);
+  const Status status = delete_archived_locked();
+  return status.ok() ? status : spoil(status);
+}
+
+uint64_t Staging::deletion_target(uint64_t archived_bytes,
+                                  std::vector<std::string>& overtaken) const {
+  uint64_t target = state_.archived_through();
+  for (const auto& [name, adapter] : adapters_) {
+    const bool is_near =
+        archived_bytes <= adapter.row.cursor_bytes() + options_.optional_lag_max_bytes;
+    if (adapter.row.required() || is_near) {
+      target = std::min(target, adapter.row.cursor());
+    }
+  }
+  for (const auto& [name, adapter] : adapters_) {
+    if (adapter.row.cursor() < target) overtaken.push_back(name);
+  }
+  return target;
+}
+
+Status Staging::delete_archived_locked() {
+  if (state_.archived_through() <= state_.deleted_through()) return {};
+  ASSIGN_OR_RETURN(const EventIndex front, index_of(state_.archived_through()));
+  std::vector<std::string> overtaken;
+  const uint64_t target = deletion_target(front.total_bytes, overtaken);
+  if (target <= state_.deleted_through()) return {};
+  ASSIGN_OR_RETURN(const EventIndex index, index_of(target));
+  Changes changes(*store_);
+  for (const std::string& name : overtaken) overtake(name, target, index.total_bytes, changes);
+  const std::string from = number_key(0);
+  const std::string to = number_key(target + 1);
+  changes.writes.remove_range(Family::kEvents, from, to);
+  changes.writes.remove_range(Family::kIndex, from, to);
+  state_.set_deleted_through(target);
+  state_.set_deleted_bytes(index.total_bytes);
+  for (const auto& [conversation, joined] : book_.purge(target)) {
+    changes.writes.remove(Family::kParticipation, named_key(conversation, joined));
+  }
+  // Deletion decides nothing (a crash repeats it), unless it skips events of an adapter.
+  RETURN_IF_ERROR(commit(changes, !overtaken.empty()));
+  constexpr uint64_t kFileDropBytes = 256ULL << 20;
+  if (state_.deleted_bytes() - last_file_drop_bytes_ >= kFileDropBytes) {
+    last_file_drop_bytes_ = state_.deleted_bytes();
+    store_->drop_files_below(Family::kEvents, to);
+  }
+  return {};
+}
+
+// An optional adapter does not get what is deleted: a skipped record says how much.
+void Staging::overtake(const std::string& name, uint64_t target, uint64_t target_bytes,
+                       Changes& changes) {
+  Adapter& adapter = adapters_.at(name);
+  v1::AdapterRow& row = adapter.row;
+  const auto end = adapter.quarantined_ahead.upper_bound(target);
+  const auto quarantined =
+      static_cast<uint64_t>(std::distance(adapter.quarantined_ahead.begin(), end));
+  const uint64_t count = target - row.cursor() - quarantined;
+  v1::AuditRow skipped;
+  skipped.set_action("skipped");
+  skipped.set_adapter(name);
+  skipped.set_first_sequence(row.cursor() + 1);
+  skipped.set_last_sequence(target);
+  skipped.set_event_count(count);
+  if (adapter.sealed) {
+    row.set_overtaken_batch(adapter.sealed->batch);
+    row.set_overtaken_digest(adapter.sealed->row.digest());
+    row.set_overtaken_event_count(adapter.sealed->row.event_count());
+    row.set_overtaken_last_sequence(last_of(adapter.sealed->row));
+    const auto members = members_of(adapter.sealed->row);
+    const auto beyond = std::upper_bound(members.begin(), members.end(), target);
+    row.set_overtaken_skipped_count(static_cast<uint64_t>(beyond - members.begin()));
+    row.set_next_replaces(adapter.sealed->batch);
+    skipped.set_batch(adapter.sealed->batch);
+    skipped.set_digest(adapter.sealed->row.digest());
+    changes.writes.remove(Family::kSeals, named_key(name, adapter.sealed->batch));
+    adapter.sealed.reset();
+  }
+  ignore_error(put_audit(skipped, changes.writes), "it only appends to the change");
+  LOG_WARN("an optional adapter is overtaken by deletion adapter={} skipped={}", name, count);
+  adapter.quarantined_ahead.erase(adapter.quarantined_ahead.begin(), end);
+  row.set_skipped(row.skipped() + count);
+  row.set_cursor(target);
+  row.set_cursor_bytes(target_bytes);
+  row.clear_plan();
+  changes.adapters.insert(name);
+}
+
+}  // namespace verbatim::processor

@@ -1,0 +1,131 @@
+// The required set: durable, compared with the configuration, changed only by audited commands.
+#include "base/log.h"
+#include "processor/staging/keys.h"
+#include "processor/staging/staging.h"
+
+namespace verbatim::processor {
+
+Result<std::vector<std::string>> Staging::reconcile(
+    const std::vector<v1::AdapterSettings>& configured) {
+  base::MutexLock lock(mutex_);
+  RETURN_IF_ERROR(fatal_);
+  std::vector<std::string> sentences;
+  std::set<std::string> names;
+  Changes changes(*store_);
+  for (const auto& settings : configured) {
+    const std::string& name = settings.name();
+    if (!names.insert(name).second) {
+      return invalid_argument("processor.adapters names an adapter twice adapter=" + name);
+    }
+    const auto found = adapters_.find(name);
+    if (found != adapters_.end()) {
+      const bool is_required = found->second.row.required();
+      if (is_required && !settings.required()) {
+        return failed_precondition(
+            "the configuration makes adapter '" + name +
+            "' optional, but the staging store has it as required: make it optional with "
+            "'verbatimctl adapters' first");
+      }
+      if (!is_required && settings.required()) {
+        sentences.push_back("adapter '" + name +
+                            "' is optional in staging although the configuration says required: "
+                            "make it required with 'verbatimctl adapters'");
+      }
+      continue;
+    }
+    v1::AdapterRow& row = adapters_[name].row;
+    row.set_required(settings.required());
+    row.set_start_sequence(state_.archived_through() + 1);
+    row.set_cursor(state_.archived_through());
+    row.set_last_acked_digest(no_digest());
+    row.set_cursor_bytes(state_.deleted_bytes());
+    if (row.cursor() > state_.deleted_through()) {
+      ASSIGN_OR_RETURN(const EventIndex index, index_of(row.cursor()));
+      row.set_cursor_bytes(index.total_bytes);
+    }
+    changes.adapters.insert(name);
+    v1::AuditRow audit;
+    audit.set_action("adapter added");
+    audit.set_adapter(name);
+    audit.set_reason(settings.required() ? "configuration: required" : "configuration: optional");
+    RETURN_IF_ERROR(put_audit(audit, changes.writes));
+    LOG_INFO("an adapter is added adapter={} required={}", name, settings.required());
+  }
+  for (const auto& [name, adapter] : adapters_) {
+    if (names.contains(name)) continue;
+    sentences.push_back("adapter '" + name + "' is not in the configuration but " +
+                        (adapter.row.required()
+                             ? "stays required: nothing is deleted before it "
+                               "acknowledges; remove it with 'verbatimctl adapters'"
+                             : "stays known as optional"));
+    LOG_WARN("an adapter of the store is not in the configuration adapter={} required={}", name,
+             adapter.row.required());
+  }
+  if (!changes.adapters.empty()) {
+    if (Status status = commit(changes, /*is_synced=*/true); !status.ok()) return spoil(status);
+  }
+  return sentences;
+}
+
+Status Staging::update_adapter(const v1::UpdateAdapterRequest& request, const std::string& peer) {
+  static const std::map<int, std::string> kActions = {
+      {v1::UpdateAdapterRequest::ACTION_MAKE_REQUIRED, "required"},
+      {v1::UpdateAdapterRequest::ACTION_MAKE_OPTIONAL, "optional"},
+      {v1::UpdateAdapterRequest::ACTION_REMOVE, "removed"},
+      {v1::UpdateAdapterRequest::ACTION_RESUME, "resumed"}};
+  base::MutexLock lock(mutex_);
+  RETURN_IF_ERROR(fatal_);
+  ASSIGN_OR_RETURN(const Adapter* adapter, find_adapter(request.adapter()));
+  const auto action = kActions.find(request.action());
+  if (action == kActions.end()) return invalid_argument("no such action on an adapter");
+  v1::AuditRow audit;
+  audit.set_action(action->second);
+  audit.set_adapter(request.adapter());
+  audit.set_reason(request.reason());
+  audit.set_peer(peer);
+  audit.set_last_sequence(adapter->row.cursor());
+  Changes before(*store_);
+  RETURN_IF_ERROR(put_audit(audit, before.writes));
+  Status status = commit(before, /*is_synced=*/true);
+  Changes changes(*store_);
+  if (status.ok()) status = change_adapter(request, changes);
+  if (status.ok()) status = advance_archive(changes);
+  if (status.ok()) status = commit(changes, /*is_synced=*/true);
+  if (!status.ok()) return spoil(status);
+  LOG_INFO("an adapter was changed adapter={} action={}", request.adapter(), action->second);
+  return {};
+}
+
+Status Staging::change_adapter(const v1::UpdateAdapterRequest& request, Changes& changes) {
+  const std::string& name = request.adapter();
+  if (request.action() == v1::UpdateAdapterRequest::ACTION_REMOVE) {
+    return remove_adapter(name, changes);
+  }
+  v1::AdapterRow& row = adapters_.at(name).row;
+  changes.adapters.insert(name);
+  switch (request.action()) {
+    case v1::UpdateAdapterRequest::ACTION_MAKE_REQUIRED:
+      row.set_required(true);
+      break;
+    case v1::UpdateAdapterRequest::ACTION_MAKE_OPTIONAL:
+      row.set_required(false);
+      break;
+    default:
+      row.set_is_paused(false);
+      row.set_rejected_in_a_row(0);
+  }
+  return {};
+}
+
+// Its quarantine stays: what it holds has nowhere else to be seen.
+Status Staging::remove_adapter(const std::string& name, Changes& changes) {
+  adapters_.erase(name);
+  changes.writes.remove(Family::kAdapters, name);
+  return store_->for_each(Family::kSeals, named_key(name, 0), [&](auto key, auto) {
+    if (name_of(key) != name) return false;
+    changes.writes.remove(Family::kSeals, key);
+    return true;
+  });
+}
+
+}  // namespace verbatim::processor

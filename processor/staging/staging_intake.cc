@@ -1,0 +1,220 @@
+// Intake: messages of a queue become events of the store, in one synced write.
+#include <algorithm>
+
+#include "base/log.h"
+#include "processor/staging/keys.h"
+#include "processor/staging/staging.h"
+#include "processor/staging/stored_event.h"
+
+namespace verbatim::processor {
+namespace {
+
+constexpr size_t kConversationNamesMaxCount = 100'000;
+
+}  // namespace
+
+Result<StageOutcome> Staging::stage(const std::string& queue,
+                                    std::vector<v1::QueueMessage>& messages) {
+  base::MutexLock lock(mutex_);
+  RETURN_IF_ERROR(fatal_);
+  auto outcome = stage_locked(queue, messages);
+  if (!outcome) return spoil(outcome.error());
+  changed_.notify_all();
+  return outcome;
+}
+
+Result<StageOutcome> Staging::stage_locked(const std::string& queue,
+                                           std::vector<v1::QueueMessage>& messages) {
+  StageOutcome outcome;
+  Changes changes(*store_);
+  const int64_t now_unix_ns = options_.clock->unix_now_ns();
+  RETURN_IF_ERROR(expire_source_keys(2 * messages.size() + 16, now_unix_ns, changes));
+  Queue& taken = queues_[queue];
+  std::set<std::string> fresh_keys;
+  for (v1::QueueMessage& message : messages) {
+    if (is_taken(taken, message.lookup_id())) {
+      ++outcome.known_count;
+      continue;
+    }
+    const uint32_t reference = source_ref(queue, message.source());
+    take_position(taken, queue, message, reference, changes);
+    const std::string source_key = message.source_key();
+    ASSIGN_OR_RETURN(const bool is_repeat,
+                     is_known_key(source_key, fresh_keys, now_unix_ns, changes));
+    if (is_repeat) {
+      ++outcome.repeat_count;
+      auto& counters = sources_.at(reference);
+      counters.set_repeats(counters.repeats() + 1);
+      continue;
+    }
+    store_event(queue, message, reference, changes, outcome);
+    if (!source_key.empty()) fresh_keys.insert(source_key);
+  }
+  const bool is_news = outcome.known_count < messages.size();
+  RETURN_IF_ERROR(commit(changes, is_news));
+  return outcome;
+}
+
+uint32_t Staging::source_ref(const std::string& queue, const std::string& source) {
+  const uint32_t next = sources_.empty() ? 1 : sources_.rbegin()->first + 1;
+  const auto [found, is_new] = source_refs_.try_emplace({queue, source}, next);
+  if (is_new) {
+    sources_[next].set_queue(queue);
+    sources_[next].set_source(source);
+  }
+  return found->second;
+}
+
+bool Staging::is_taken(const Queue& queue, uint64_t lookup_id) const {
+  if (queue.position.start_lookup_id() == 0) return false;
+  // What an earlier store should have taken, and did not, is below the start and no repeat.
+  const bool is_in_prefix =
+      lookup_id >= queue.position.start_lookup_id() && lookup_id <= queue.position.prefix();
+  return is_in_prefix || queue.exceptions.contains(lookup_id);
+}
+
+void Staging::take_position(Queue& queue, const std::string& name, const v1::QueueMessage& message,
+                            uint32_t reference, Changes& changes) {
+  v1::QueuePosition& position = queue.position;
+  const uint64_t lookup_id = message.lookup_id();
+  changes.queues.insert(name);
+  changes.sources.insert(reference);
+  if (position.start_lookup_id() == 0) {
+    // Nothing is leased to anyone when a store meets a queue, so this is the oldest message.
+    position.set_start_lookup_id(lookup_id);
+    position.set_prefix(lookup_id - 1);
+    if (lookup_id > 1) {
+      LOG_WARN("the queue's older messages were taken by an earlier store queue={} start={}", name,
+               lookup_id);
+    }
+  }
+  if (lookup_id != position.prefix() + 1) {
+    v1::PositionException exception;
+    exception.set_source_ref(reference);
+    exception.set_source_count(message.source_count());
+    changes.writes.put(Family::kExceptions, named_key(name, lookup_id), exception);
+    queue.exceptions[lookup_id] = std::move(exception);
+    auto& counters = sources_.at(reference);
+    counters.set_exceptions(counters.exceptions() + 1);
+    return;
+  }
+  position.set_prefix(lookup_id);
+  stamp(queue, reference, message.source_count(), changes);
+  // What lay above may now join the prefix.
+  auto next = queue.exceptions.upper_bound(lookup_id);
+  while (next != queue.exceptions.end() && next->first == position.prefix() + 1) {
+    position.set_prefix(next->first);
+    const uint32_t source = next->second.source_ref();
+    stamp(queue, source, next->second.source_count(), changes);
+    sources_.at(source).set_exceptions(sources_.at(source).exceptions() - 1);
+    changes.writes.remove(Family::kExceptions, named_key(name, next->first));
+    next = queue.exceptions.erase(next);
+  }
+}
+
+void Staging::stamp(const Queue& queue, uint32_t reference, uint64_t source_count,
+                    Changes& changes) {
+  auto& counters = sources_.at(reference);
+  if (counters.stamp() == 0 && queue.position.start_lookup_id() > 1 && source_count > 0) {
+    counters.set_base(source_count - 1);
+  }
+  counters.set_stamp(std::max(counters.stamp(), source_count));
+  changes.sources.insert(reference);
+}
+
+Result<bool> Staging::is_known_key(const std::string& key, const std::set<std::string>& fresh,
+                                   int64_t now_unix_ns, Changes& changes) {
+  if (key.empty()) return false;
+  if (fresh.contains(key)) return true;
+  v1::SourceKeyRow row;
+  ASSIGN_OR_RETURN(const bool is_stored, store_->load(Family::kSourceKeys, key, row));
+  if (!is_stored) return false;
+  const auto window = std::chrono::nanoseconds(options_.source_key_window).count();
+  if (now_unix_ns - row.staged_unix_ns() <= window) return true;
+  // Out of the window: the key begins anew, so its old place in the order must not expire it.
+  changes.writes.remove(Family::kSourceKeyOrder, number_key(row.sequence()));
+  return false;
+}
+
+void Staging::store_event(const std::string& queue, v1::QueueMessage& message, uint32_t reference,
+                          Changes& changes, StageOutcome& outcome) {
+  const int64_t now_unix_ns = options_.clock->unix_now_ns();
+  const uint64_t sequence = state_.last_sequence() + 1;
+  const std::string source_key = message.source_key();
+  const uint64_t lookup_id = message.lookup_id();
+  Intake intake = read_message(queue, message, now_unix_ns);
+  if (intake.is_undecodable) {
+    ++outcome.undecodable_count;
+    LOG_WARN("an event is stored raw, its envelope cannot be read queue={} lookup_id={}", queue,
+             lookup_id);
+  }
+  if (moves_participation(intake.envelope, intake.event_bytes)) {
+    for (const auto& row : book_.apply(intake.envelope, sequence)) {
+      changes.writes.put(Family::kParticipation, named_key(row.conversation, row.joined_sequence),
+                         row.value);
+    }
+  }
+  note_conversation(intake.envelope, changes);
+
+  v1::StoredEvent stored;
+  stored.set_sequence(sequence);
+  stored.set_envelope(std::move(intake.envelope_bytes));
+  stored.set_event(std::move(intake.event_bytes));
+  stored.set_queue(queue);
+  stored.set_lookup_id(lookup_id);
+  stored.set_staged_unix_ns(now_unix_ns);
+  const std::string bytes = stored.SerializeAsString();
+
+  state_.set_last_sequence(sequence);
+  state_.set_total_bytes(state_.total_bytes() + bytes.size());
+  const EventIndex index{.source_ref = reference,
+                         .size = static_cast<uint32_t>(bytes.size()),
+                         .total_bytes = state_.total_bytes(),
+                         .staged_unix_ns = now_unix_ns,
+                         .schema_revision = intake.envelope.schema_revision()};
+  const std::string key = number_key(sequence);
+  changes.writes.put(Family::kEvents, key, std::string_view(bytes));
+  changes.writes.put(Family::kIndex, key, std::string_view(encode_index(index)));
+  if (!source_key.empty()) {
+    v1::SourceKeyRow row;
+    row.set_sequence(sequence);
+    row.set_staged_unix_ns(now_unix_ns);
+    changes.writes.put(Family::kSourceKeys, source_key, row);
+    std::string order;
+    base::put_le64(order, static_cast<uint64_t>(now_unix_ns));
+    order += source_key;
+    changes.writes.put(Family::kSourceKeyOrder, key, std::string_view(order));
+  }
+  auto& counters = sources_.at(reference);
+  counters.set_staged(counters.staged() + 1);
+  ++outcome.stored_count;
+}
+
+void Staging::note_conversation(const v1::Envelope& envelope, Changes& changes) {
+  if (envelope.conversation_name().empty()) return;
+  if (conversation_names_.size() >= kConversationNamesMaxCount) conversation_names_.clear();
+  std::string& known = conversation_names_[envelope.conversation_key()];
+  if (known == envelope.conversation_name()) return;
+  known = envelope.conversation_name();
+  v1::ConversationRow row;
+  row.set_name(known);
+  changes.writes.put(Family::kConversations, envelope.conversation_key(), row);
+}
+
+Status Staging::expire_source_keys(size_t max_count, int64_t now_unix_ns, Changes& changes) {
+  const int64_t oldest_kept =
+      now_unix_ns - std::chrono::nanoseconds(options_.source_key_window).count();
+  size_t count = 0;
+  return store_->for_each(Family::kSourceKeyOrder, number_key(oldest_source_key_),
+                          [&](auto key, auto value) REQUIRES(mutex_) {
+                            if (value.size() < 8 || count++ == max_count) return false;
+                            const auto staged = static_cast<int64_t>(base::get_le64(value.data()));
+                            oldest_source_key_ = number_of(key);
+                            if (staged >= oldest_kept) return false;
+                            changes.writes.remove(Family::kSourceKeyOrder, key);
+                            changes.writes.remove(Family::kSourceKeys, value.substr(8));
+                            return true;
+                          });
+}
+
+}  // namespace verbatim::processor

@@ -1,0 +1,147 @@
+// What people look at: adapters, quarantine, newest events, notices. Never chat text.
+#include <algorithm>
+
+#include "processor/staging/keys.h"
+#include "processor/staging/staging.h"
+
+namespace verbatim::processor {
+namespace {
+
+Result<v1::EventInfo> describe(std::string_view bytes) {
+  v1::StoredEvent stored;
+  v1::Envelope envelope;
+  RETURN_IF_ERROR(parse_row(bytes, "events", stored));
+  RETURN_IF_ERROR(parse_row(stored.envelope(), "events (envelope)", envelope));
+  v1::EventInfo info;
+  info.set_sequence(stored.sequence());
+  info.set_event_id(envelope.event_id());
+  info.set_kind(envelope.kind());
+  info.set_phase(envelope.phase());
+  info.set_role(envelope.role());
+  info.set_source(envelope.source());
+  info.set_conversation_kind(envelope.conversation_kind());
+  info.set_conversation_key(envelope.conversation_key());
+  info.set_actor(envelope.actor().normalised());
+  info.set_accept_time_unix_ns(envelope.accept_time_unix_ns());
+  info.set_staged_unix_ns(stored.staged_unix_ns());
+  info.set_bytes(static_cast<int64_t>(bytes.size()));
+  info.set_is_late(stored.is_late());
+  return info;
+}
+
+}  // namespace
+
+std::vector<v1::AdapterInfo> Staging::adapters() const {
+  base::MutexLock lock(mutex_);
+  std::vector<v1::AdapterInfo> infos;
+  for (const auto& [name, adapter] : adapters_) {
+    v1::AdapterInfo& info = infos.emplace_back();
+    const v1::AdapterRow& row = adapter.row;
+    info.set_name(name);
+    info.set_required(row.required());
+    info.set_state(row.is_paused() ? "paused" : "detached");
+    info.set_last_sealed_batch(row.last_sealed_batch());
+    info.set_last_acked_batch(row.last_acked_batch());
+    info.set_acked_sequence(row.cursor());
+    info.set_last_sequence(state_.last_sequence());
+    info.set_pending_count(static_cast<int64_t>(state_.last_sequence() - row.cursor() -
+                                                adapter.quarantined_ahead.size()));
+    info.set_quarantined_count(static_cast<int64_t>(row.quarantined()));
+    info.set_last_reason(row.last_reason());
+    uint64_t oldest = row.cursor() + 1;
+    while (adapter.quarantined_ahead.contains(oldest)) ++oldest;
+    if (oldest > state_.last_sequence()) continue;
+    const auto index = index_of(oldest);
+    if (!index) continue;
+    const int64_t age_ns = options_.clock->unix_now_ns() - index->staged_unix_ns;
+    info.set_oldest_pending_age_ms(std::max<int64_t>(0, age_ns / 1'000'000));
+  }
+  return infos;
+}
+
+Result<std::vector<v1::QuarantinedEvent>> Staging::quarantined(const std::string& adapter) const {
+  std::vector<v1::QuarantinedEvent> events;
+  Status parsed;
+  RETURN_IF_ERROR(store_->for_each(Family::kQuarantine, "", [&](auto key, auto value) {
+    if (!adapter.empty() && name_of(key) != adapter) return true;
+    v1::QuarantineRow row;
+    parsed = parse_row(value, "quarantine", row);
+    if (!parsed.ok()) return false;
+    const auto info = describe(row.stored_event());
+    v1::QuarantinedEvent& event = events.emplace_back();
+    event.set_adapter(name_of(key));
+    event.set_sequence(number_of(key));
+    event.set_batch(row.batch());
+    event.set_reason(row.reason());
+    event.set_since_unix_ns(row.since_unix_ns());
+    if (info) {
+      event.set_kind(info->kind());
+      event.set_conversation_key(info->conversation_key());
+    }
+    return true;
+  }));
+  RETURN_IF_ERROR(parsed);
+  return events;
+}
+
+Result<std::vector<v1::EventInfo>> Staging::newest_events(int count) const {
+  std::vector<v1::EventInfo> events;
+  Status parsed;
+  if (count <= 0) return events;
+  RETURN_IF_ERROR(store_->for_each_from_last(Family::kEvents, [&](auto, auto value) {
+    auto info = describe(value);
+    parsed = info.error();
+    if (info) events.push_back(*std::move(info));
+    return parsed.ok() && events.size() < static_cast<size_t>(count);
+  }));
+  RETURN_IF_ERROR(parsed);
+  std::reverse(events.begin(), events.end());
+  return events;
+}
+
+Result<std::vector<v1::EventInfo>> Staging::events_above(uint64_t sequence, int count) const {
+  std::vector<v1::EventInfo> events;
+  Status parsed;
+  RETURN_IF_ERROR(
+      store_->for_each(Family::kEvents, number_key(sequence + 1), [&](auto, auto value) {
+        auto info = describe(value);
+        parsed = info.error();
+        if (info) events.push_back(*std::move(info));
+        return parsed.ok() && events.size() < static_cast<size_t>(count);
+      }));
+  RETURN_IF_ERROR(parsed);
+  return events;
+}
+
+std::vector<std::string> Staging::notices() const {
+  base::MutexLock lock(mutex_);
+  std::vector<std::string> sentences;
+  if (!fatal_.ok()) sentences.push_back("the staging store has failed: " + fatal_.to_string());
+  const bool has_required = std::any_of(adapters_.begin(), adapters_.end(),
+                                        [](const auto& one) { return one.second.row.required(); });
+  if (!has_required) {
+    sentences.emplace_back(
+        "no adapter is required: nothing counts as archived and nothing is deleted");
+  }
+  for (const auto& [name, adapter] : adapters_) {
+    if (adapter.row.is_paused()) {
+      sentences.push_back("adapter '" + name + "' is paused after " +
+                          std::to_string(adapter.row.rejected_in_a_row()) +
+                          " rejected events in a row");
+    }
+    if (adapter.row.quarantined() > 0) {
+      sentences.push_back("adapter '" + name + "' has " +
+                          std::to_string(adapter.row.quarantined()) + " events in quarantine");
+    }
+  }
+  for (const auto& [name, queue] : queues_) {
+    if (queue.position.start_lookup_id() > 1) {
+      sentences.push_back("this store begins at message " +
+                          std::to_string(queue.position.start_lookup_id()) + " of queue '" + name +
+                          "': what lies below was taken by an earlier store");
+    }
+  }
+  return sentences;
+}
+
+}  // namespace verbatim::processor

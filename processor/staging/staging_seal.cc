@@ -1,0 +1,204 @@
+// Sealing: which events, which bytes, which digest; and reading a sealed batch again.
+#include <algorithm>
+
+#include "base/log.h"
+#include "processor/staging/keys.h"
+#include "processor/staging/staging.h"
+
+namespace verbatim::processor {
+namespace {
+
+// Parses the envelopes of a batch's events into slices.
+Status slice_events(const std::vector<std::string>& events, SliceBuilder& slices) {
+  v1::StoredEvent stored;
+  v1::Envelope envelope;
+  for (const std::string& bytes : events) {
+    RETURN_IF_ERROR(parse_row(bytes, "events", stored));
+    RETURN_IF_ERROR(parse_row(stored.envelope(), "events (envelope)", envelope));
+    slices.add(stored.sequence(), envelope);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Pending> Staging::pending(const std::string& name) const {
+  base::MutexLock lock(mutex_);
+  RETURN_IF_ERROR(fatal_);
+  ASSIGN_OR_RETURN(const Adapter* adapter, find_adapter(name));
+  Pending pending;
+  pending.sealed = adapter->sealed;
+  pending.is_paused = adapter->row.is_paused();
+  pending.has_plan = adapter->row.plan_size() > 0;
+  const uint64_t position = adapter->sealed ? last_of(adapter->sealed->row) : adapter->row.cursor();
+  const auto& ahead = adapter->quarantined_ahead;
+  uint64_t first = position + 1;
+  while (ahead.contains(first)) ++first;
+  if (first > state_.last_sequence()) return pending;
+  const auto quarantined = std::distance(ahead.upper_bound(position), ahead.end());
+  pending.event_count = state_.last_sequence() - position - static_cast<uint64_t>(quarantined);
+  ASSIGN_OR_RETURN(const EventIndex index, index_of(first));
+  pending.first_sequence = first;
+  pending.first_staged_unix_ns = index.staged_unix_ns;
+  pending.bytes = state_.total_bytes() - (index.total_bytes - index.size);
+  return pending;
+}
+
+Result<SealOutcome> Staging::seal(const std::string& name, const BatchLimits& limits) {
+  Draft plan;
+  {
+    base::MutexLock lock(mutex_);
+    RETURN_IF_ERROR(fatal_);
+    ASSIGN_OR_RETURN(const Adapter* adapter, find_adapter(name));
+    if (adapter->sealed) {
+      return failed_precondition("a batch is under way adapter=" + name +
+                                 " batch=" + std::to_string(adapter->sealed->batch));
+    }
+    ASSIGN_OR_RETURN(plan, draft(*adapter, limits));
+  }
+  SealOutcome outcome;
+  outcome.is_adapter_too_old = plan.is_adapter_too_old;
+  if (plan.members.empty()) return outcome;
+  // Stored events never change, so their bytes are read without the mutex.
+  ASSIGN_OR_RETURN(auto events, load_events(plan.members));
+  SliceBuilder slices;
+  RETURN_IF_ERROR(slice_events(events, slices));
+  RETURN_IF_ERROR(name_slices(slices));
+
+  base::MutexLock lock(mutex_);
+  RETURN_IF_ERROR(fatal_);
+  ASSIGN_OR_RETURN(const Adapter* adapter, find_adapter(name));
+  if (adapter->sealed || adapter->row.cursor() != plan.cursor) {
+    return aborted("the adapter has moved meanwhile adapter=" + name);
+  }
+  ASSIGN_OR_RETURN(outcome.batch, seal_draft(name, plan, slices, std::move(events)));
+  return outcome;
+}
+
+Result<Staging::Draft> Staging::draft(const Adapter& adapter, const BatchLimits& limits) const {
+  Draft plan;
+  plan.cursor = adapter.row.cursor();
+  plan.reason = limits.reason;
+  plan.replaces = adapter.row.next_replaces();
+  uint64_t last = state_.last_sequence();
+  if (adapter.row.plan_size() > 0) {
+    last = adapter.row.plan(0).last_sequence();
+    plan.replaces = adapter.row.plan(0).replaces();
+    plan.reason = "replacement";
+  }
+  Status decoded;
+  RETURN_IF_ERROR(store_->for_each(
+      Family::kIndex, number_key(plan.cursor + 1), [&](auto key, auto value) REQUIRES(mutex_) {
+        const uint64_t sequence = number_of(key);
+        if (sequence > last || plan.members.size() >= limits.events_max_count) return false;
+        if (adapter.quarantined_ahead.contains(sequence)) return true;
+        const auto index = decode_index(value);
+        if (!index) {
+          decoded = index.error();
+          return false;
+        }
+        const bool is_too_much = plan.body_bytes + index->size > limits.max_bytes;
+        if (is_too_much && !plan.members.empty()) return false;
+        if (index->schema_revision > limits.schema_revision) {
+          plan.is_adapter_too_old = plan.members.empty();
+          return false;
+        }
+        plan.members.push_back(sequence);
+        plan.body_bytes += index->size;
+        plan.schema_revision = std::max(plan.schema_revision, index->schema_revision);
+        return true;
+      }));
+  RETURN_IF_ERROR(decoded);
+  return plan;
+}
+
+Result<std::vector<std::string>> Staging::load_events(const std::vector<uint64_t>& members) const {
+  std::vector<std::string> events;
+  events.reserve(members.size());
+  auto next = members.begin();
+  const auto visit = [&](std::string_view key, std::string_view value) {
+    const uint64_t sequence = number_of(key);
+    if (sequence > *next) return false;  // a member is missing
+    if (sequence == *next) {
+      events.emplace_back(value);
+      ++next;
+    }
+    return next != members.end();
+  };
+  if (members.empty()) return events;
+  RETURN_IF_ERROR(store_->for_each(Family::kEvents, number_key(members.front()), visit));
+  if (events.size() != members.size()) {
+    return not_found("staging: an event is missing sequence=" + std::to_string(*next));
+  }
+  return events;
+}
+
+Status Staging::name_slices(SliceBuilder& slices) const {
+  for (auto& one : slices.drafts()) {
+    if (!one.slice.name().empty()) continue;
+    v1::ConversationRow row;
+    ASSIGN_OR_RETURN(const bool is_known,
+                     store_->load(Family::kConversations, one.slice.conversation_key(), row));
+    if (is_known) one.slice.set_name(row.name());
+  }
+  return {};
+}
+
+Result<std::shared_ptr<const LoadedBatch>> Staging::seal_draft(const std::string& name,
+                                                               const Draft& plan,
+                                                               SliceBuilder& slices,
+                                                               std::vector<std::string> events) {
+  Adapter& adapter = adapters_.at(name);
+  const uint64_t batch = adapter.row.last_sealed_batch() + 1;
+  v1::BatchHeader header;
+  header.set_adapter(name);
+  header.set_batch(batch);
+  header.set_previous_digest(adapter.row.last_acked_digest());
+  header.set_event_count(plan.members.size());
+  header.set_running_event_count(adapter.row.acknowledged() + plan.members.size());
+  header.set_first_sequence(plan.members.front());
+  header.set_last_sequence(plan.members.back());
+  header.set_sealed_unix_ns(options_.clock->unix_now_ns());
+  header.set_replaces(plan.replaces);
+  header.set_reason(plan.reason);
+  slices.finish(book_, header);
+
+  auto loaded = std::make_shared<LoadedBatch>();
+  loaded->seal.batch = batch;
+  v1::SealRow& row = loaded->seal.row;
+  row.set_header(header.SerializeAsString());
+  row.set_digest(batch_digest(row.header(), events));
+  for (const uint64_t bound : to_ranges(plan.members)) row.add_member_ranges(bound);
+  row.set_event_count(plan.members.size());
+  row.set_body_bytes(plan.body_bytes);
+  row.set_schema_revision(plan.schema_revision);
+  loaded->events = std::move(events);
+
+  Changes changes(*store_);
+  adapter.row.set_last_sealed_batch(batch);
+  adapter.row.clear_next_replaces();
+  adapter.sealed = loaded->seal;
+  changes.adapters.insert(name);
+  changes.writes.put(Family::kSeals, named_key(name, batch), row);
+  if (Status status = commit(changes, /*is_synced=*/true); !status.ok()) return spoil(status);
+  return std::shared_ptr<const LoadedBatch>(std::move(loaded));
+}
+
+Result<std::shared_ptr<const LoadedBatch>> Staging::load_sealed(const std::string& name) const {
+  auto loaded = std::make_shared<LoadedBatch>();
+  {
+    base::MutexLock lock(mutex_);
+    RETURN_IF_ERROR(fatal_);
+    ASSIGN_OR_RETURN(const Adapter* adapter, find_adapter(name));
+    if (!adapter->sealed) return not_found("no batch is under way adapter=" + name);
+    loaded->seal = *adapter->sealed;
+  }
+  ASSIGN_OR_RETURN(loaded->events, load_events(members_of(loaded->seal.row)));
+  if (batch_digest(loaded->seal.row.header(), loaded->events) != loaded->seal.row.digest()) {
+    return data_loss("a sealed batch no longer has its digest adapter=" + name +
+                     " batch=" + std::to_string(loaded->seal.batch));
+  }
+  return std::shared_ptr<const LoadedBatch>(std::move(loaded));
+}
+
+}  // namespace verbatim::processor
