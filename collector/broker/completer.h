@@ -1,0 +1,69 @@
+// Completer: turns what a source knows of an event into what is stored: checked, with names, times,
+// keys and role, serialised once.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "collector/broker/profile.h"
+#include "verbatim/v1/event.pb.h"
+
+namespace verbatim::collector {
+
+// An event in its final form. The bytes are what every later hop carries.
+struct CompleteEvent {
+  v1::Event event;
+  v1::Envelope envelope;
+  std::string event_bytes;
+  std::string envelope_bytes;
+  std::string order_key;   // the conversation's key
+  std::string source_key;  // at most 512 bytes
+};
+
+struct CompleterOptions {
+  std::vector<std::string> internal_domains;
+  int64_t message_max_bytes = 4 * 1024 * 1024;
+  const base::Clock* clock = &base::system_clock();
+  std::function<v1::ClockState()> read_clock_state;  // empty: the kernel's
+};
+
+// Threads: any.
+class Completer {
+ public:
+  Completer(Profile profile, CompleterOptions options);
+
+  // Takes an event with its source key set. Errors: kInvalidArgument (what is missing or wrong, as
+  // "field: reason"), kResourceExhausted (larger than a message may be).
+  Result<CompleteEvent> complete(v1::Event event) const;
+
+  const Profile& profile() const { return profile_; }
+
+ private:
+  void complete_party(v1::Party& party, const v1::Conversation& conversation) const;
+  void stamp(v1::Event& event) const;
+
+  const Profile profile_;
+  CompleterOptions options_;
+};
+
+// The deterministic bytes that tell a repeat: the serialised SourceKey or, above 512 bytes,
+// "sha256:" and its digest.
+std::string serialise_source_key(const v1::SourceKey& key);
+
+// A positive 31-bit number for formats that need one: the first 31 bits of SHA-256 of the
+// normalised address, 1 for 0. Two of 10,000 people share one with a probability of about 2 %: it
+// is a label for legacy documents and never a key.
+int64_t numeric_id_of(const std::string& normalised_address);
+
+// See Event.post_key; empty where the event has no ids. Takes a completed conversation and actor.
+std::string post_key_of(const v1::Event& event);
+
+// Fills Conversation.key from kind, address, and the people's normalised addresses. Errors:
+// kInvalidArgument where one of them is missing.
+Status complete_conversation(v1::Event& event);
+
+}  // namespace verbatim::collector

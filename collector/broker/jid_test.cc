@@ -1,0 +1,61 @@
+#include "collector/broker/jid.h"
+
+#include <gtest/gtest.h>
+
+namespace verbatim::collector {
+namespace {
+
+TEST(Jid, CaseOfNodeAndDomainDoesNotMatterAndThatOfTheResourceDoes) {
+  const Jid jid = parse_jid("Alice@Example.COM/Phone");
+  EXPECT_TRUE(jid.is_valid);
+  EXPECT_EQ(jid.bare(), "alice@example.com");
+  EXPECT_EQ(jid.resource, "Phone");
+  EXPECT_EQ(jid.full(), "alice@example.com/Phone");
+}
+
+TEST(Jid, UnicodeIsFoldedAndComposed) {
+  EXPECT_EQ(parse_jid("J\u00dcRGEN@example.com").node, "j\u00fcrgen");
+  EXPECT_EQ(parse_jid("ju\u0308rgen@example.com").node, "j\u00fcrgen");  // u and combining dots
+  EXPECT_EQ(parse_jid("stra\u00dfe@example.com").node, "strasse");
+}
+
+TEST(Jid, AnALabelEqualsItsUnicodeForm) {
+  EXPECT_EQ(parse_jid("a@xn--bcher-kva.example").bare(), parse_jid("a@B\u00dccher.example").bare());
+}
+
+TEST(Jid, NewerCharactersThanUnicode32Pass) {
+  const Jid jid = parse_jid("\U0001F600@example.com");
+  EXPECT_TRUE(jid.is_valid);
+  EXPECT_EQ(jid.node, "\U0001F600");
+}
+
+TEST(Jid, OnlyTheFirstSlashAndTheFirstAtBeforeItSplit) {
+  const Jid jid = parse_jid("room@conference.example/nick@home/2");
+  EXPECT_EQ(jid.bare(), "room@conference.example");
+  EXPECT_EQ(jid.resource, "nick@home/2");
+}
+
+TEST(Jid, ADomainAloneIsAnAddressAndItsTrailingDotGoes) {
+  EXPECT_TRUE(parse_jid("example.com").is_valid);
+  EXPECT_EQ(parse_jid("a@example.com.").bare(), "a@example.com");
+}
+
+TEST(Jid, WhatCannotBePreparedIsKeptInLowerCase) {
+  for (const char* bad : {"a b@example.com", "@example.com", "a@", "", "a\x01@example.com"}) {
+    EXPECT_FALSE(parse_jid(bad).is_valid) << bad;
+  }
+  EXPECT_EQ(parse_jid("A B@Example.com").bare(), "a b@example.com");
+  EXPECT_FALSE(parse_jid(std::string(1'024, 'a') + "@example.com").is_valid);
+  EXPECT_TRUE(parse_jid(std::string(1'023, 'a') + "@example.com").is_valid);
+  EXPECT_FALSE(parse_jid("\xff\xfe@example.com").is_valid);
+}
+
+TEST(Jid, PreparingTwiceChangesNothing) {
+  for (const char* text : {"Alice@Example.com/Phone", "J\u00dcRGEN@B\u00dccher.example", "A B@X"}) {
+    const std::string once = parse_jid(text).full();
+    EXPECT_EQ(parse_jid(once).full(), once);
+  }
+}
+
+}  // namespace
+}  // namespace verbatim::collector

@@ -1,0 +1,464 @@
+#include "collector/broker/queue_broker.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/fault_point.h"
+#include "base/log.h"
+
+namespace verbatim::collector {
+namespace {
+
+constexpr auto kNoDeadline = std::chrono::nanoseconds::max();
+constexpr std::chrono::milliseconds kKeeperInterval{20};
+constexpr std::chrono::seconds kMarkInterval{1};
+constexpr std::chrono::milliseconds kRetryAfter{500};
+
+Answer error_answer(Answer::Cause cause, std::string reason) {
+  Answer answer;
+  answer.kind = Answer::Kind::kError;
+  answer.cause = cause;
+  answer.reason = std::move(reason);
+  if (cause != Answer::Cause::kDeadline) answer.retry_after = kRetryAfter;
+  return answer;
+}
+
+Answer refused_answer(const Status& status) {
+  Answer answer;
+  answer.kind = Answer::Kind::kRefused;
+  if (status.code() == StatusCode::kResourceExhausted) answer.cause = Answer::Cause::kTooLarge;
+  answer.reason = status.message();
+  return answer;
+}
+
+Answer accepted_answer(const std::string& event_id) {
+  Answer answer;
+  answer.kind = Answer::Kind::kAccepted;
+  answer.verdict.set_decision(v1::DECISION_PASS);
+  answer.event_id = event_id;
+  return answer;
+}
+
+// What roster and outcomes need of an event, without texts and raw bytes.
+v1::Event outline_of(const v1::Event& event) {
+  v1::Event outline;
+  *outline.mutable_source() = event.source();
+  *outline.mutable_conversation() = event.conversation();
+  *outline.mutable_actor() = event.actor();
+  *outline.mutable_others() = event.others();
+  outline.set_phase(event.phase());
+  outline.set_role(event.role());
+  if (event.has_joined()) *outline.mutable_joined() = event.joined();
+  if (event.has_left()) *outline.mutable_left() = event.left();
+  if (event.has_login()) *outline.mutable_login() = event.login();
+  if (event.has_logout()) *outline.mutable_logout() = event.logout();
+  if (event.has_room_destroyed()) *outline.mutable_room_destroyed() = event.room_destroyed();
+  return outline;
+}
+
+bool concerns_roster(const v1::Event& event) {
+  return event.has_joined() || event.has_left() || event.has_login() || event.has_logout() ||
+         event.has_room_destroyed();
+}
+
+std::string pass_verdict_bytes() {
+  v1::Verdict verdict;
+  verdict.set_decision(v1::DECISION_PASS);
+  return verdict.SerializeAsString();
+}
+
+}  // namespace
+
+// An awaited event on its way.
+struct QueueBroker::Flight {
+  queue::PutRequest request;
+  std::chrono::nanoseconds deadline = kNoDeadline;
+  std::function<void(const Answer&)> done;
+  std::string event_id;
+  std::string order_key;
+  std::string source_name;
+  std::string source_protocol;
+  int64_t accept_unix_ns = 0;
+  bool is_resent_after_error = false;
+  bool concerns_roster = false;
+  v1::Event outline;  // empty where neither roster nor an outcome may need it
+};
+
+QueueBroker::QueueBroker(base::FileSystem& file_system, queue::QueueClient& client,
+                         QueueBrokerOptions options)
+    : file_system_(file_system),
+      client_(client),
+      options_(std::move(options)),
+      completer_(options_.profile, options_.completer),
+      made_epoch_(static_cast<uint64_t>(options_.completer.clock->unix_now_ns())) {}
+
+QueueBroker::~QueueBroker() { stop(); }
+
+Result<std::unique_ptr<QueueBroker>> QueueBroker::create(base::FileSystem& file_system,
+                                                         queue::QueueClient& client,
+                                                         QueueBrokerOptions options) {
+  std::unique_ptr<QueueBroker> broker(new QueueBroker(file_system, client, std::move(options)));
+  RETURN_IF_ERROR(broker->open());
+  return broker;
+}
+
+Status QueueBroker::open() {
+  RETURN_IF_ERROR(file_system_.create_directories(options_.data_dir));
+  Outbox::Options outbox_options{.directory = base::join_path(options_.data_dir, "outbox"),
+                                 .max_bytes = options_.outbox_max_bytes};
+  // First the outbox: its lock keeps a second collector away from the other files.
+  ASSIGN_OR_RETURN(outbox_, Outbox::open(file_system_, std::move(outbox_options), client_));
+  ASSIGN_OR_RETURN(roster_,
+                   Roster::open(file_system_, base::join_path(options_.data_dir, "roster")));
+  ASSIGN_OR_RETURN(alive_,
+                   AliveMarkFile::open(file_system_, base::join_path(options_.data_dir, "alive")));
+  return {};
+}
+
+void QueueBroker::start() {
+  outbox_->start({[this](const std::string& key) { on_released(key); },
+                  [this](const Status& status) {
+                    if (options_.on_fatal) options_.on_fatal(status);
+                  }});
+  report_absence();
+  write_marks();
+  keeper_ = std::thread([this] { run_keeper(); });
+}
+
+void QueueBroker::stop() {
+  std::vector<FlightPointer> left;
+  {
+    base::MutexLock lock(order_mutex_);
+    is_stopping_ = true;
+    for (auto& [key, flights] : waiting_) left.insert(left.end(), flights.begin(), flights.end());
+    waiting_.clear();
+    waiting_count_ = 0;
+  }
+  for (const FlightPointer& flight : left) {
+    answer(*flight, error_answer(Answer::Cause::kUnavailable, "the collector is stopping"));
+  }
+  {
+    base::MutexLock lock(keeper_mutex_);
+    is_keeper_stopping_ = true;
+    keeper_wakes_.notify_all();
+  }
+  if (keeper_.joinable()) {
+    keeper_.join();
+    write_marks();
+  }
+  if (outbox_) outbox_->stop();
+}
+
+void QueueBroker::run_keeper() {
+  auto next_marks = clock().monotonic();
+  while (true) {
+    keep();
+    if (clock().monotonic() >= next_marks) {
+      for (const GapReport& report : outages_.take_owed()) submit_gap(report);
+      write_marks();
+      next_marks = clock().monotonic() + kMarkInterval;
+    }
+    base::MutexLock lock(keeper_mutex_);
+    if (keeper_wakes_.wait_for(keeper_mutex_, kKeeperInterval,
+                               [this]() REQUIRES(keeper_mutex_) { return is_keeper_stopping_; })) {
+      return;
+    }
+  }
+}
+
+void QueueBroker::keep() {
+  for (auto& [flight, due] : take_expired()) answer(*flight, std::move(due));
+}
+
+std::vector<QueueBroker::DueAnswer> QueueBroker::take_expired() {
+  std::vector<DueAnswer> expired;
+  base::MutexLock lock(order_mutex_);
+  if (waiting_count_ == 0) return expired;
+  const auto now = clock().monotonic();
+  for (auto place = waiting_.begin(); place != waiting_.end();) {
+    std::deque<FlightPointer> kept;
+    for (FlightPointer& flight : place->second) {
+      if (flight->deadline > now) {
+        kept.push_back(std::move(flight));
+        continue;
+      }
+      expired.emplace_back(
+          std::move(flight),
+          error_answer(Answer::Cause::kDeadline, "not durable in time, behind the outbox"));
+      --waiting_count_;
+    }
+    place->second = std::move(kept);
+    place = place->second.empty() ? waiting_.erase(place) : std::next(place);
+  }
+  return expired;
+}
+
+void QueueBroker::write_marks() {
+  v1::AliveMark mark;
+  mark.set_unix_ns(clock().unix_now_ns());
+  for (v1::OwedGap& gap : outages_.snapshot()) *mark.add_gaps() = std::move(gap);
+  if (const Status status = alive_->write(std::move(mark)); !status.ok()) {
+    LOG_ERROR("alive mark not written: {}", status.to_string());
+  }
+  if (const Status status = roster_->save(); !status.ok()) {
+    LOG_ERROR("roster not saved: {}", status.to_string());
+  }
+}
+
+// The collector before us did not run from its last mark to now; gaps it owed are ours now.
+void QueueBroker::report_absence() {
+  const auto& previous = alive_->previous();
+  if (!previous) return;
+  for (const v1::OwedGap& owed : previous->gaps()) {
+    GapReport report{owed.source(), owed.protocol(), owed.gap()};
+    if (report.gap.end_unix_ns() == 0) report.gap.set_end_unix_ns(previous->unix_ns());
+    submit_gap(report);
+  }
+  for (const auto& [name, protocol] : options_.sources) {
+    GapReport report{name, protocol, {}};
+    report.gap.set_start_unix_ns(previous->unix_ns());
+    report.gap.set_end_unix_ns(std::max(clock().unix_now_ns(), previous->unix_ns()));
+    report.gap.set_reason(v1::CaptureGap::REASON_COLLECTOR_DOWN);
+    report.gap.set_missing_count(-1);
+    report.gap.set_detail("the collector was not running");
+    submit_gap(report);
+  }
+}
+
+std::chrono::nanoseconds QueueBroker::default_deadline() const {
+  return clock().monotonic() + options_.event_deadline;
+}
+
+void QueueBroker::set_made_key(v1::Event& event) {
+  v1::SourceKey::Made& made = *event.mutable_source_key()->mutable_made();
+  made.set_collector(options_.collector_name);
+  made.set_epoch(made_epoch_);
+  made.set_sequence(++made_sequence_);
+}
+
+void QueueBroker::submit(PendingEvent pending) {
+  if (pending.event.source_key().form_case() == v1::SourceKey::FORM_NOT_SET) {
+    set_made_key(pending.event);
+  }
+  auto complete = completer_.complete(std::move(pending.event));
+  if (!complete.has_value()) {
+    if (pending.done) pending.done(refused_answer(complete.error()));
+    return;
+  }
+  if (pending.is_awaited) {
+    submit_awaited(*std::move(complete), std::move(pending));
+  } else {
+    submit_unawaited(*std::move(complete), std::move(pending));
+  }
+}
+
+void QueueBroker::submit_awaited(CompleteEvent complete, PendingEvent pending) {
+  auto flight = std::make_shared<Flight>();
+  flight->deadline = pending.deadline.value_or(kNoDeadline);
+  flight->done = std::move(pending.done);
+  flight->event_id = complete.event.id();
+  flight->order_key = complete.order_key;
+  flight->source_name = complete.event.source().name();
+  flight->source_protocol = complete.event.source().protocol();
+  flight->accept_unix_ns = complete.event.accept_time_unix_ns();
+  flight->is_resent_after_error = pending.is_resent_after_error;
+  flight->concerns_roster = concerns_roster(complete.event);
+  if (flight->concerns_roster || !flight->is_resent_after_error) {
+    flight->outline = outline_of(complete.event);
+  }
+  queue::PutRequest& request = flight->request;
+  request.order_key = std::move(complete.order_key);
+  request.source_key = std::move(complete.source_key);
+  request.source = complete.event.source().name();
+  request.verdict = pass_verdict_bytes();
+  request.envelope = std::move(complete.envelope_bytes);
+  request.body = std::move(complete.event_bytes);
+  ++in_flight_count_;
+  std::optional<Answer> due;
+  {
+    base::MutexLock lock(order_mutex_);
+    if (is_stopping_) {
+      due = error_answer(Answer::Cause::kUnavailable, "the collector is stopping");
+    } else if (waiting_.contains(flight->order_key) || outbox_->holds(flight->order_key)) {
+      due = wait_locked(flight);
+    } else {
+      due = put_locked(flight);
+    }
+  }
+  if (due) answer(*flight, *std::move(due));
+}
+
+std::optional<Answer> QueueBroker::wait_locked(const FlightPointer& flight) {
+  if (waiting_count_ >= options_.waiting_max_count) {
+    return error_answer(Answer::Cause::kFull, "too many events wait");
+  }
+  waiting_[flight->order_key].push_back(flight);
+  ++waiting_count_;
+  return std::nullopt;
+}
+
+std::optional<Answer> QueueBroker::put_locked(const FlightPointer& flight) {
+  if (!flight->is_resent_after_error) {
+    flight->request.late = [this, flight](Result<queue::PutOutcome> outcome) {
+      on_late(flight, outcome);
+    };
+  }
+  const Status status =
+      client_.put(std::move(flight->request), flight->deadline,
+                  [this, flight](Result<queue::PutOutcome> outcome) { on_put(flight, outcome); });
+  if (status.ok()) return std::nullopt;
+  if (status.code() == StatusCode::kResourceExhausted) {
+    return error_answer(Answer::Cause::kFull, "memory for the queue is full");
+  }
+  if (status.code() == StatusCode::kInvalidArgument) return refused_answer(status);
+  return error_answer(Answer::Cause::kUnavailable, "the collector is stopping");
+}
+
+void QueueBroker::on_put(const FlightPointer& flight, const Result<queue::PutOutcome>& outcome) {
+  if (outcome.has_value()) {
+    FAULT_POINT("collector.durable_before_answer");
+    note_success();
+    if (flight->concerns_roster && !outcome->is_repeat) roster_->apply(flight->outline);
+    Answer accepted = accepted_answer(flight->event_id);
+    accepted.is_repeat = outcome->is_repeat;
+    if (outcome->is_repeat && !outcome->first_verdict.empty() &&
+        !accepted.verdict.ParseFromString(outcome->first_verdict)) {
+      LOG_ERROR("a first verdict does not parse lookup_id={}", outcome->lookup_id);
+      accepted.verdict.set_decision(v1::DECISION_PASS);
+    }
+    answer(*flight, std::move(accepted));
+    return;
+  }
+  const Status error = outcome.error();
+  if (error.code() == StatusCode::kInvalidArgument) {
+    answer(*flight, refused_answer(error));
+  } else if (error.code() == StatusCode::kDeadlineExceeded) {
+    answer(*flight, error_answer(client_.is_connected() ? Answer::Cause::kDeadline
+                                                        : Answer::Cause::kUnavailable,
+                                 "not durable in time"));
+  } else {
+    // Stopped while in doubt: nobody will tell us, so the archive is told that nobody knows.
+    const bool is_unknown = error.code() == StatusCode::kCancelled && queue::is_in_doubt(error);
+    answer(*flight, error_answer(Answer::Cause::kUnavailable, "the queue is not available"));
+    if (is_unknown && !flight->is_resent_after_error) {
+      submit_outcome(flight->outline, flight->event_id, v1::VerdictOutcome::OUTCOME_UNKNOWN,
+                     "answered with an error while the queue had not confirmed the event");
+    }
+  }
+}
+
+void QueueBroker::on_late(const FlightPointer& flight, const Result<queue::PutOutcome>& outcome) {
+  if (!outcome.has_value() || outcome->is_repeat) return;
+  note_success();
+  submit_outcome(flight->outline, flight->event_id, v1::VerdictOutcome::OUTCOME_ANSWERED_ERROR,
+                 "answered with an error before the event became durable");
+}
+
+void QueueBroker::note_success() {
+  for (const GapReport& report : outages_.note_success(clock().unix_now_ns())) submit_gap(report);
+}
+
+void QueueBroker::on_released(const std::string& order_key) {
+  std::vector<DueAnswer> refused;
+  {
+    base::MutexLock lock(order_mutex_);
+    const auto waiting = waiting_.find(order_key);
+    if (waiting != waiting_.end() && !outbox_->holds(order_key)) {
+      std::deque<FlightPointer> flights = std::move(waiting->second);
+      waiting_.erase(waiting);
+      waiting_count_ -= flights.size();
+      for (const FlightPointer& flight : flights) {
+        if (auto due = put_locked(flight)) refused.emplace_back(flight, *std::move(due));
+      }
+    }
+  }
+  note_success();
+  for (auto& [flight, due] : refused) answer(*flight, std::move(due));
+}
+
+void QueueBroker::answer(Flight& flight, Answer answer) {
+  if (answer.kind == Answer::Kind::kError && !flight.is_resent_after_error) {
+    outages_.note_failure(flight.source_name, flight.source_protocol, flight.accept_unix_ns);
+  }
+  --in_flight_count_;
+  if (flight.done) flight.done(answer);
+  flight.done = nullptr;
+}
+
+void QueueBroker::submit_unawaited(CompleteEvent complete, PendingEvent pending) {
+  v1::PutMessage message;
+  message.set_order_key(complete.order_key);
+  message.set_source_key(std::move(complete.source_key));
+  message.set_source(complete.event.source().name());
+  message.set_verdict(pass_verdict_bytes());
+  message.set_envelope(std::move(complete.envelope_bytes));
+  message.set_body(std::move(complete.event_bytes));
+  const v1::Source source = complete.event.source();
+  const int64_t accept_unix_ns = complete.event.accept_time_unix_ns();
+  const bool is_gap = complete.event.has_capture_gap();
+  const auto outline = std::make_shared<v1::Event>(
+      concerns_roster(complete.event) ? outline_of(complete.event) : v1::Event());
+  const std::string event_id = complete.event.id();
+  Status status;
+  const auto done = std::make_shared<std::function<void(const Answer&)>>(std::move(pending.done));
+  {
+    base::MutexLock lock(order_mutex_);
+    status = outbox_->enqueue(
+        std::move(message), [this, done, outline, event_id](const Status& written) {
+          if (written.ok() && outline->has_source()) roster_->apply(*outline);
+          if (!*done) return;
+          (*done)(written.ok() ? accepted_answer(event_id)
+                               : error_answer(Answer::Cause::kUnavailable, "the outbox failed"));
+        });
+  }
+  if (status.ok()) return;
+  const bool is_full = status.code() == StatusCode::kResourceExhausted;
+  // A gap that finds no room is owed (submit_gap); anything else that is dropped widens one.
+  if (!is_gap) outages_.note_failure(source.name(), source.protocol(), accept_unix_ns);
+  if (*done) {
+    (*done)(error_answer(is_full ? Answer::Cause::kFull : Answer::Cause::kUnavailable,
+                         is_full ? "the outbox is full" : "the outbox is closed"));
+  }
+}
+
+void QueueBroker::submit_gap(const GapReport& report) {
+  PendingEvent pending;
+  pending.is_awaited = false;
+  v1::Event& event = pending.event;
+  event.mutable_source()->set_name(report.source_name);
+  event.mutable_source()->set_protocol(report.source_protocol);
+  event.mutable_source()->set_node(report.gap.node());
+  event.set_source_time_unix_ns(report.gap.start_unix_ns());
+  event.mutable_conversation()->set_kind(v1::CONVERSATION_KIND_SOURCE);
+  event.set_phase(v1::PHASE_NOTICE);
+  *event.mutable_capture_gap() = report.gap;
+  pending.done = [this, report](const Answer& answer) {
+    if (answer.kind == Answer::Kind::kError) outages_.owe(report);
+    if (answer.kind == Answer::Kind::kRefused) {
+      LOG_ERROR("capture gap refused source={}: {}", report.source_name, answer.reason);
+    }
+  };
+  LOG_WARN("capture gap source={} reason={} missing_count={} duration_ms={}", report.source_name,
+           v1::CaptureGap::Reason_Name(report.gap.reason()), report.gap.missing_count(),
+           (report.gap.end_unix_ns() - report.gap.start_unix_ns()) / 1'000'000);
+  submit(std::move(pending));
+}
+
+void QueueBroker::submit_outcome(const v1::Event& about, const std::string& event_id,
+                                 v1::VerdictOutcome::Outcome outcome, const std::string& detail) {
+  PendingEvent pending;
+  pending.is_awaited = false;
+  v1::Event& event = pending.event;
+  *event.mutable_source() = about.source();
+  *event.mutable_conversation() = about.conversation();
+  *event.mutable_actor() = about.actor();
+  *event.mutable_others() = about.others();
+  event.mutable_references()->set_event_id(event_id);
+  event.set_phase(v1::PHASE_NOTICE);
+  event.mutable_verdict_outcome()->set_outcome(outcome);
+  event.mutable_verdict_outcome()->set_detail(detail);
+  submit(std::move(pending));
+}
+
+}  // namespace verbatim::collector

@@ -1,0 +1,133 @@
+// QueueBroker: the Broker over a QueueClient and an Outbox.
+//
+// What is awaited goes to the queue at once; what is not goes through the outbox. Both roads hold
+// to I1 to I4 of broker.h. An event that was answered with an error and is durable after all gets a
+// VerdictOutcome; the time in which the queue took nothing gets a capture gap; the time in which no
+// collector ran gets one for each source at the next start.
+//
+// Life cycle: create() → start() → stop(). One thread of its own, "keeper": deadlines of waiting
+// events, alive mark, roster, owed gaps.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "base/file_system.h"
+#include "base/mutex.h"
+#include "collector/broker/broker.h"
+#include "collector/broker/completer.h"
+#include "collector/broker/outage_tracker.h"
+#include "collector/outbox/alive_mark.h"
+#include "collector/outbox/outbox.h"
+#include "queue/client/queue_client.h"
+#include "verbatim/v1/admin.pb.h"
+
+namespace verbatim::collector {
+
+struct QueueBrokerOptions {
+  std::string collector_name = "collector";
+  std::string data_dir;
+  Profile profile;
+  CompleterOptions completer;
+  std::chrono::milliseconds event_deadline{20'000};
+  uint64_t outbox_max_bytes = 256 * 1024 * 1024;
+  // Awaited events that wait behind the outbox, all conversations together.
+  size_t waiting_max_count = 10'000;
+  // Name and protocol of each configured source: who gets a gap for the time without a collector.
+  std::vector<std::pair<std::string, std::string>> sources;
+  // The disk failed: the service must end.
+  std::function<void(const Status&)> on_fatal;
+};
+
+class QueueBroker final : public Broker {
+ public:
+  // Opens what is on disk. `file_system` and `client` must outlive the broker; the client must be
+  // stopped before the broker is destroyed.
+  static Result<std::unique_ptr<QueueBroker>> create(base::FileSystem& file_system,
+                                                     queue::QueueClient& client,
+                                                     QueueBrokerOptions options);
+  ~QueueBroker() override;
+
+  // Starts outbox and keeper, and records the time without a collector. Call before the sources
+  // start.
+  void start();
+  // Answers what waits with an error, syncs outbox, roster and alive mark. Call after the sources
+  // and then the client have stopped: what the client gives up may still need a word in the outbox.
+  // Safe twice.
+  void stop();
+
+  // One round of the keeper: deadlines, owed gaps. Called by its thread every 20 ms.
+  void keep();
+
+  void submit(PendingEvent pending) override;
+  void submit_gap(const GapReport& report) override;
+  void submit_outcome(const v1::Event& about, const std::string& event_id,
+                      v1::VerdictOutcome::Outcome outcome, const std::string& detail) override;
+  const Profile& profile() const override { return completer_.profile(); }
+  Roster& roster() override { return *roster_; }
+  std::chrono::nanoseconds default_deadline() const override;
+  const base::Clock& clock() const override { return *options_.completer.clock; }
+  const std::string& collector_name() const override { return options_.collector_name; }
+
+  v1::OutboxInfo outbox_info() const { return outbox_->info(); }
+  // Awaited events that are not answered yet.
+  int64_t in_flight_count() const { return in_flight_count_; }
+  bool is_queue_connected() const { return client_.is_connected(); }
+
+ private:
+  struct Flight;
+  using FlightPointer = std::shared_ptr<Flight>;
+
+  QueueBroker(base::FileSystem& file_system, queue::QueueClient& client,
+              QueueBrokerOptions options);
+  Status open();
+  void run_keeper();
+  void write_marks();
+  void report_absence();
+  void set_made_key(v1::Event& event);
+  void submit_awaited(CompleteEvent complete, PendingEvent pending);
+  void submit_unawaited(CompleteEvent complete, PendingEvent pending);
+  using DueAnswer = std::pair<FlightPointer, Answer>;
+
+  // Gives the answer where the client does not even take the event.
+  std::optional<Answer> put_locked(const FlightPointer& flight) REQUIRES(order_mutex_);
+  std::optional<Answer> wait_locked(const FlightPointer& flight) REQUIRES(order_mutex_);
+  std::vector<DueAnswer> take_expired();
+  void on_put(const FlightPointer& flight, const Result<queue::PutOutcome>& outcome);
+  void on_late(const FlightPointer& flight, const Result<queue::PutOutcome>& outcome);
+  void on_released(const std::string& order_key);
+  void answer(Flight& flight, Answer answer);
+  void note_success();
+
+  base::FileSystem& file_system_;
+  queue::QueueClient& client_;
+  const QueueBrokerOptions options_;
+  const Completer completer_;
+  const uint64_t made_epoch_;
+  std::atomic<uint64_t> made_sequence_{0};
+  std::unique_ptr<AliveMarkFile> alive_;
+  std::unique_ptr<Roster> roster_;
+  std::unique_ptr<Outbox> outbox_;
+  OutageTracker outages_;
+  std::atomic<int64_t> in_flight_count_{0};
+
+  // Held while an event is put or set to wait, so that nothing overtakes.
+  base::Mutex order_mutex_;
+  std::unordered_map<std::string, std::deque<FlightPointer>> waiting_ GUARDED_BY(order_mutex_);
+  size_t waiting_count_ GUARDED_BY(order_mutex_) = 0;
+  bool is_stopping_ GUARDED_BY(order_mutex_) = false;
+
+  base::Mutex keeper_mutex_;
+  base::CondVar keeper_wakes_;
+  bool is_keeper_stopping_ GUARDED_BY(keeper_mutex_) = false;
+  std::thread keeper_;
+};
+
+}  // namespace verbatim::collector
