@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
 #include <vector>
 
 namespace verbatim::base {
@@ -35,7 +36,7 @@ Outcome parse(const std::vector<std::string>& pieces) {
   XmlStreamParser parser(small_limits());
   Outcome outcome;
   for (const std::string& piece : pieces) {
-    ignore_error(parser.feed(piece) ? Status() : unknown_error(""), "error() is looked at below");
+    parser.feed(piece);
     while (auto item = parser.next()) outcome.items.push_back(std::move(*item));
   }
   if (parser.error()) outcome.condition = parser.error()->condition;
@@ -176,7 +177,7 @@ TEST(XmlStreamParser, StopsAtTheLimitWhileReading) {
 TEST(XmlStreamParser, KeepAlivesDoNotAddUp) {
   XmlStreamParser parser(small_limits());
   ASSERT_TRUE(parser.feed(kHeader));
-  for (int i = 0; i < 30000; ++i) ASSERT_TRUE(parser.feed(" \n"));
+  for (int i = 0; i < 30000; ++i) ASSERT_TRUE(parser.feed(" \n")) << i << parser.error()->detail;
   ASSERT_TRUE(parser.feed("<a/>"));
   ASSERT_TRUE(parser.next().has_value());
   EXPECT_EQ(parser.next()->raw, "<a/>");

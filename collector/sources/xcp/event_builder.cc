@@ -27,7 +27,8 @@ std::string domain_of(const std::string& address) {
 
 // Absent, or with a bare part, and no longer than RFC 6122 allows.
 bool is_usable(const std::string& address) {
-  return address.empty() || (address.size() <= kAddressMaxBytes && !parse_jid(address).bare().empty());
+  return address.empty() ||
+         (address.size() <= kAddressMaxBytes && !parse_jid(address).bare().empty());
 }
 
 void set_party(v1::Party& party, const std::string& address, const std::string& nickname) {
@@ -91,7 +92,9 @@ class Builder {
   std::string stanza_from() const { return stanza_attribute("from"); }
   std::string stanza_to() const { return stanza_attribute("to"); }
   bool is_groupchat() const { return is_message() && stanza_attribute("type") == "groupchat"; }
-  bool is_message() const { return input_.stanza != nullptr && input_.stanza->is("message", kClient); }
+  bool is_message() const {
+    return input_.stanza != nullptr && input_.stanza->is("message", kClient);
+  }
   // A packet to a room or an occupant carries the room's address; one to the service does not.
   std::string stanza_room() const {
     const std::string to = bare(stanza_to());
@@ -191,7 +194,8 @@ void Builder::build_presence() {
   v1::PresenceChanged& presence = *event_.mutable_presence_changed();
   const std::string type = stanza_attribute("type");
   presence.set_type(type.empty() ? "available" : type);
-  if (const XmlElement* show = input_.stanza->child("show", kClient)) presence.set_show(show->text());
+  if (const XmlElement* show = input_.stanza->child("show", kClient))
+    presence.set_show(show->text());
   if (const XmlElement* status = input_.stanza->child("status", kClient)) {
     presence.set_status(status->text());
   }
@@ -205,9 +209,9 @@ void Builder::build_direct_conversation() {
   v1::Conversation& conversation = *event_.mutable_conversation();
   std::string to = stanza_to();
   if (to.empty()) to = bare(event_.actor().address());  // to oneself (RFC 6120, section 8.1.1.1)
-  const std::string room_side =
-      input_.is_room_domain(domain_of(to)) ? to
-      : input_.is_room_domain(domain_of(stanza_from())) ? stanza_from() : std::string();
+  const std::string room_side = input_.is_room_domain(domain_of(to))              ? to
+                                : input_.is_room_domain(domain_of(stanza_from())) ? stanza_from()
+                                                                                  : std::string();
   if (!room_side.empty() && room_side.find('@') != std::string::npos) {
     conversation.set_kind(v1::CONVERSATION_KIND_ROOM);
     conversation.set_address(bare(room_side));
@@ -384,9 +388,8 @@ void Builder::build_invited() {
   add_target();
   event_.mutable_invited()->set_reason(attribute("reason"));
   if (!is_message()) return;
-  MessageFacts facts = read_message(*input_.stanza, {.room = room(),
-                                                     .are_ids_trusted = false,
-                                                     .is_delivery = false});
+  MessageFacts facts = read_message(
+      *input_.stanza, {.room = room(), .are_ids_trusted = false, .is_delivery = false});
   *event_.mutable_references() = facts.references;
   if (facts.has_text) *event_.mutable_original_text() = facts.text;
   event_.mutable_invited()->set_declined(facts.kind == MessageFacts::Kind::kDeclined);

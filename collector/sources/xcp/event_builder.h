@@ -12,8 +12,8 @@ namespace verbatim::collector {
 
 struct EventInput {
   const EventName& name;
-  const base::XmlElement& event;    // <event/>
-  const base::XmlElement* stanza;   // its child, or null
+  const base::XmlElement& event;   // <event/>
+  const base::XmlElement* stanza;  // its child, or null
   const EventCodec::IsRoomDomain& is_room_domain;
 };
 

@@ -25,9 +25,9 @@ struct SnapshotPart {
   Kind kind = Kind::kEnd;
   uint32_t part = 1;
   uint32_t parts = 1;
-  std::vector<v1::Party> sessions;   // kSessions
-  v1::Conversation room;             // kRoom
-  std::vector<Occupant> occupants;   // kRoom
+  std::vector<v1::Party> sessions;  // kSessions
+  v1::Conversation room;            // kRoom
+  std::vector<Occupant> occupants;  // kRoom
 };
 
 struct DecodedEvent {

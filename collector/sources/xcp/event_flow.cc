@@ -289,9 +289,8 @@ void EventFlow::take_snapshot(uint64_t link, const Xdb& xdb, const std::string& 
       assemblers_.erase(link);
       break;
   }
-  const bool is_busy =
-      std::any_of(snapshot_work_.begin(), snapshot_work_.end(),
-                  [&](const auto& other) { return other.second.key == work.key; });
+  const bool is_busy = std::any_of(snapshot_work_.begin(), snapshot_work_.end(),
+                                   [&](const auto& other) { return other.second.key == work.key; });
   if (is_busy) {
     snapshot_waiting_.push_back(std::move(work));
   } else {

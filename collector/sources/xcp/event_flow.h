@@ -1,6 +1,7 @@
 // EventFlow: from a request on the link to the broker, and from the broker's answer back.
 //
-// I1 PASS leaves only after the broker has said that event and verdicts are durable, or for an event
+// I1 PASS leaves only after the broker has said that event and verdicts are durable, or for an
+// event
 //    that the profile in force does not archive.
 // I2 A notification (type='set', class R5) is never answered.
 // I3 A repeat of an open request is not submitted again; a repeat of an answered one is, and the
@@ -130,7 +131,7 @@ class EventFlow {
   AnswerOrder answers_;
   size_t notification_count_ = 0;
   std::string node_;
-  std::map<std::string, SequenceTracker> trackers_;  // by node
+  std::map<std::string, SequenceTracker> trackers_;   // by node
   std::map<uint64_t, SnapshotAssembler> assemblers_;  // by link
   std::map<uint64_t, SnapshotWork> snapshot_work_;    // under way, by number
   std::deque<SnapshotWork> snapshot_waiting_;

@@ -12,11 +12,11 @@ namespace verbatim::collector {
 
 // What the node takes as an answer.
 enum class ReplyClass {
-  kFree,         // R1: PASS, PASS with another stanza, HANDLE
-  kPassOnly,     // R2
-  kPassSame,     // R3: PASS with the stanza unmodified
-  kPassEmpty,    // R4: PASS with nothing in it
-  kNone,         // R5: no reply at all
+  kFree,       // R1: PASS, PASS with another stanza, HANDLE
+  kPassOnly,   // R2
+  kPassSame,   // R3: PASS with the stanza unmodified
+  kPassEmpty,  // R4: PASS with nothing in it
+  kNone,       // R5: no reply at all
 };
 
 // How the event's payload becomes a body of the canonical event.
@@ -24,11 +24,11 @@ enum class EventShape {
   kOther,
   kLogin,
   kLogout,
-  kStanza,       // JSM events that carry a stanza: by its kind
+  kStanza,  // JSM events that carry a stanza: by its kind
   kOffline,
   kRoomCreated,
   kRoomDestroyed,
-  kRoomClosed,   // by the service
+  kRoomClosed,  // by the service
   kRoomPacket,
   kRoomConfigured,
   kUserChanged,

@@ -1,6 +1,6 @@
-// The handshake of the link (XEP-0114, section 3): lower-case hexadecimal of SHA-1 over stream id and
-// secret. SHA-1 is the protocol's choice; it proves knowledge of the secret and protects nothing
-// else.
+// The handshake of the link (XEP-0114, section 3): lower-case hexadecimal of SHA-1 over stream id
+// and secret. SHA-1 is the protocol's choice; it proves knowledge of the secret and protects
+// nothing else.
 #pragma once
 
 #include <string>

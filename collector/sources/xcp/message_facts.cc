@@ -33,8 +33,8 @@ std::string child_text(const XmlElement* parent, std::string_view name, std::str
   return child == nullptr ? std::string() : child->text();
 }
 
-// The body without a language first, else the first one (RFC 6121, section 5.2.3); all of them stand
-// in the raw bytes.
+// The body without a language first, else the first one (RFC 6121, section 5.2.3); all of them
+// stand in the raw bytes.
 const XmlElement* find_body(const XmlElement& message) {
   const auto bodies = message.children("body", kClient);
   for (const XmlElement* body : bodies) {
@@ -147,8 +147,8 @@ bool read_retraction(const XmlElement& message, const MessageContext& context,
   facts.kind = Kind::kDeleted;
   facts.references.set_target_message_id(target);
   facts.reason = child_text(retract, "reason", retract->ns());
-  const bool names_moderator = retract->ns() == kModerateOld ||
-                               retract->child("moderated", kModerate) != nullptr;
+  const bool names_moderator =
+      retract->ns() == kModerateOld || retract->child("moderated", kModerate) != nullptr;
   // Only the room itself can say so (XEP-0425, section 5).
   facts.by_moderator =
       names_moderator && !context.room.empty() && message.attribute("from") == context.room;

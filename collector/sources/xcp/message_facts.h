@@ -1,7 +1,7 @@
 // What an XMPP message stanza says, by the rules of the XEPs an archive has to know.
 //
-// The rules guard against a sender who dresses a post as something else: whatever carries a body and
-// may be shown to people is a post, an edit or a deletion with its text, never a mere notice.
+// The rules guard against a sender who dresses a post as something else: whatever carries a body
+// and may be shown to people is a post, an edit or a deletion with its text, never a mere notice.
 #pragma once
 
 #include <string>
@@ -15,10 +15,10 @@ namespace verbatim::collector {
 struct MessageFacts {
   enum class Kind {
     kPosted,
-    kEdited,         // XEP-0308
-    kDeleted,        // XEP-0424, XEP-0425
-    kSubject,        // XEP-0045, section 8.1
-    kInvited,        // mediated, XEP-0045 section 7.8
+    kEdited,   // XEP-0308
+    kDeleted,  // XEP-0424, XEP-0425
+    kSubject,  // XEP-0045, section 8.1
+    kInvited,  // mediated, XEP-0045 section 7.8
     kDeclined,
     kInvitedDirect,  // XEP-0249
     kNotice,         // nothing that was said: chat state, receipt, marker, copy, replay, error
@@ -34,8 +34,8 @@ struct MessageFacts {
   v1::Text text;
   std::vector<v1::FileReference> files;  // XEP-0066, XEP-0447
   v1::References references;
-  std::string invited;    // invitations: the address invited, or who declined's inviter
-  std::string room;       // kInvitedDirect: the room
+  std::string invited;  // invitations: the address invited, or who declined's inviter
+  std::string room;     // kInvitedDirect: the room
   std::string reason;
 };
 

@@ -1,7 +1,8 @@
 // VerbatimCodec: the payload of our own taps, urn:x-verbatim:xcp-event:1 (docs/xcp-link.md).
 //
 // I1 Every input gives an event; what is not understood keeps its bytes as Other "undecodable".
-// I2 Event.raw is the <xdb> as received; the source key's digest is over the bytes between its tags.
+// I2 Event.raw is the <xdb> as received; the source key's digest is over the bytes between its
+// tags.
 //
 // Threads: any; it has no state.
 #pragma once

@@ -179,8 +179,8 @@ void XcpLink::activate() {
   if (options_.send_component_presence) {
     XmlElement presence("presence", stream_ns_);
     presence.set_attribute("to", "presence@-internal").set_attribute("from", options_.component);
-    XmlElement& x = presence.add_child(
-        XmlElement("x", "http://www.jabber.com/schemas/component-presence.xsd"));
+    XmlElement& x =
+        presence.add_child(XmlElement("x", "http://www.jabber.com/schemas/component-presence.xsd"));
     x.set_attribute("version", "0", "http://www.jabber.com/config");
     x.set_attribute("protocol-version", "1.0");
     write(presence.to_xml(stream_ns_));

@@ -83,9 +83,7 @@ class XcpLink {
   bool was_active() const { return was_active_; }
   // What to write; the owner removes what it has written.
   std::string& output() { return output_; }
-  bool wants_input() const {
-    return state_ == State::kConnected || state_ == State::kActive;
-  }
+  bool wants_input() const { return state_ == State::kConnected || state_ == State::kActive; }
   // True where the peer did something wrong: for the counters.
   bool has_failed() const { return has_failed_; }
 
@@ -114,8 +112,8 @@ class XcpLink {
   std::chrono::nanoseconds now_;
   std::chrono::nanoseconds header_time_{0};
   size_t received_bytes_ = 0;
-  bool has_header_ = false;      // the peer's
-  bool has_opened_ = false;      // our own
+  bool has_header_ = false;  // the peer's
+  bool has_opened_ = false;  // our own
   bool has_sent_digest_ = false;
   bool was_active_ = false;
   bool has_failed_ = false;
