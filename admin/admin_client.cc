@@ -1,0 +1,183 @@
+#include "admin/admin_client.h"
+
+#include <fmt/format.h>
+#include <grpcpp/grpcpp.h>
+
+#include <utility>
+
+#include "base/grpc_status.h"
+#include "verbatim/v1/admin.grpc.pb.h"
+
+namespace verbatim::admin {
+namespace {
+
+constexpr std::chrono::minutes kRecountTimeout{10};
+constexpr int kMessageMaxBytes = 64 << 20;
+
+std::shared_ptr<grpc::Channel> open_channel(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(kMessageMaxBytes);
+  // An address that nobody listens on is told at once, not after the time for a far away network.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+// The cause at the end of gRPC's long sentence: "Connection refused".
+std::string last_cause(const std::string& message) {
+  const size_t colon = message.rfind(": ");
+  return colon == std::string::npos ? message : message.substr(colon + 2);
+}
+
+}  // namespace
+
+std::string_view service_word(ServiceKind kind) {
+  switch (kind) {
+    case ServiceKind::kQueue:
+      return "queue";
+    case ServiceKind::kCollector:
+      return "collector";
+    case ServiceKind::kProcessor:
+      break;
+  }
+  return "processor";
+}
+
+struct AdminClient::Stubs {
+  AdminAddresses addresses;
+  std::chrono::milliseconds timeout;
+  std::unique_ptr<v1::QueueAdmin::Stub> queue;
+  std::unique_ptr<v1::CollectorAdmin::Stub> collector;
+  std::unique_ptr<v1::ProcessorAdmin::Stub> processor;
+
+  const std::string& address(ServiceKind kind) const {
+    if (kind == ServiceKind::kQueue) return addresses.queue;
+    return kind == ServiceKind::kCollector ? addresses.collector : addresses.processor;
+  }
+
+  // Ours for gRPC's; a service that does not answer is named, with what to do about it.
+  Status explain(ServiceKind kind, const grpc::Status& status) const {
+    const std::string_view word = service_word(kind);
+    if (status.error_code() == grpc::StatusCode::UNAVAILABLE ||
+        status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
+      return unavailable(fmt::format(
+          "the {0} does not answer at {1} ({2})\n"
+          "  Not running? deploy/run starts all services, verbatim-{0} this one.\n"
+          "  Listening elsewhere? Name its configuration with --config or its address with --{0}.",
+          word, address(kind), last_cause(status.error_message())));
+    }
+    if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED) {
+      return unavailable(
+          fmt::format("what answers at {} is not the {} ({}); check the address with --{}",
+                      address(kind), word, last_cause(status.error_message()), word));
+    }
+    const Status ours = base::from_grpc(status);
+    return {ours.code(), fmt::format("{}: {}", word, ours.message())};
+  }
+
+  template <class Response, class Stub, class Request>
+  Result<Response> call(ServiceKind kind, Stub& stub,
+                        grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                     Response*),
+                        const Request& request, std::chrono::milliseconds limit) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + limit);
+    Response response;
+    const grpc::Status status = (stub.*method)(&context, request, &response);
+    if (!status.ok()) return explain(kind, status);
+    return response;
+  }
+};
+
+AdminClient::AdminClient(AdminAddresses addresses, std::chrono::milliseconds timeout)
+    : stubs_(std::make_unique<Stubs>()) {
+  stubs_->queue = v1::QueueAdmin::NewStub(open_channel(addresses.queue));
+  stubs_->collector = v1::CollectorAdmin::NewStub(open_channel(addresses.collector));
+  stubs_->processor = v1::ProcessorAdmin::NewStub(open_channel(addresses.processor));
+  stubs_->addresses = std::move(addresses);
+  stubs_->timeout = timeout;
+}
+
+AdminClient::~AdminClient() = default;
+
+const std::string& AdminClient::address(ServiceKind kind) const { return stubs_->address(kind); }
+
+Result<v1::GetInfoResponse> AdminClient::get_info(ServiceKind kind) {
+  const v1::GetInfoRequest request;
+  switch (kind) {
+    case ServiceKind::kQueue:
+      return stubs_->call(kind, *stubs_->queue, &v1::QueueAdmin::Stub::GetInfo, request,
+                          stubs_->timeout);
+    case ServiceKind::kCollector:
+      return stubs_->call(kind, *stubs_->collector, &v1::CollectorAdmin::Stub::GetInfo, request,
+                          stubs_->timeout);
+    case ServiceKind::kProcessor:
+      break;
+  }
+  return stubs_->call(kind, *stubs_->processor, &v1::ProcessorAdmin::Stub::GetInfo, request,
+                      stubs_->timeout);
+}
+
+Result<v1::ListQueuesResponse> AdminClient::list_queues() {
+  return stubs_->call(ServiceKind::kQueue, *stubs_->queue, &v1::QueueAdmin::Stub::ListQueues,
+                      v1::ListQueuesRequest(), stubs_->timeout);
+}
+
+Result<v1::PeekResponse> AdminClient::peek(const v1::PeekRequest& request) {
+  return stubs_->call(ServiceKind::kQueue, *stubs_->queue, &v1::QueueAdmin::Stub::Peek, request,
+                      stubs_->timeout);
+}
+
+Result<v1::ListSourcesResponse> AdminClient::list_sources() {
+  return stubs_->call(ServiceKind::kCollector, *stubs_->collector,
+                      &v1::CollectorAdmin::Stub::ListSources, v1::ListSourcesRequest(),
+                      stubs_->timeout);
+}
+
+Result<v1::GetAccountingResponse> AdminClient::get_accounting(bool recount) {
+  v1::GetAccountingRequest request;
+  request.set_recount(recount);
+  return stubs_->call(ServiceKind::kProcessor, *stubs_->processor,
+                      &v1::ProcessorAdmin::Stub::GetAccounting, request,
+                      recount ? kRecountTimeout : stubs_->timeout);
+}
+
+Result<v1::ListAdaptersResponse> AdminClient::list_adapters() {
+  return stubs_->call(ServiceKind::kProcessor, *stubs_->processor,
+                      &v1::ProcessorAdmin::Stub::ListAdapters, v1::ListAdaptersRequest(),
+                      stubs_->timeout);
+}
+
+Result<v1::UpdateAdapterResponse> AdminClient::update_adapter(
+    const v1::UpdateAdapterRequest& request) {
+  return stubs_->call(ServiceKind::kProcessor, *stubs_->processor,
+                      &v1::ProcessorAdmin::Stub::UpdateAdapter, request, stubs_->timeout);
+}
+
+Result<v1::ListQuarantineResponse> AdminClient::list_quarantine(
+    const v1::ListQuarantineRequest& request) {
+  return stubs_->call(ServiceKind::kProcessor, *stubs_->processor,
+                      &v1::ProcessorAdmin::Stub::ListQuarantine, request, stubs_->timeout);
+}
+
+Status AdminClient::tail_events(
+    const v1::TailEventsRequest& request,
+    const std::function<bool(const v1::TailEventsResponse&)>& on_response) {
+  // A tail that follows has no deadline: first see that there is someone to follow.
+  RETURN_IF_ERROR(get_info(ServiceKind::kProcessor).error());
+  grpc::ClientContext context;
+  if (!request.follow()) {
+    context.set_deadline(std::chrono::system_clock::now() + stubs_->timeout);
+  }
+  const auto reader = stubs_->processor->TailEvents(&context, request);
+  v1::TailEventsResponse response;
+  bool is_stopped = false;
+  while (!is_stopped && reader->Read(&response)) {
+    is_stopped = !on_response(response);
+  }
+  if (is_stopped) context.TryCancel();
+  const grpc::Status status = reader->Finish();
+  if (status.ok() || is_stopped) return {};
+  return stubs_->explain(ServiceKind::kProcessor, status);
+}
+
+}  // namespace verbatim::admin

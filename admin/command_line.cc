@@ -1,0 +1,222 @@
+#include "admin/command_line.h"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <memory>
+#include <utility>
+
+#include "admin/status_report.h"
+
+namespace verbatim::admin {
+namespace {
+
+constexpr const char* kFooter = R"(
+Examples:
+  verbatimctl status                      is everything up, is everything accounted for?
+  verbatimctl status --json | jq -r .difference_total
+  verbatimctl queues list                 how full are the queues, how old is the oldest message?
+  verbatimctl queues peek events -n 5     what waits first (metadata only)
+  verbatimctl events tail --follow        what comes in, as it comes in (metadata only)
+  verbatimctl adapters make-optional xml --reason "ticket 4711: disk is being replaced"
+  verbatimctl config check /etc/verbatim/verbatim.toml
+
+Exit codes: 0 all well; 1 a difference, something that needs a person, or a refused request;
+2 wrong usage; 3 a service does not answer. --json prints protobuf's JSON: 64-bit numbers are strings.)";
+
+// https://no-color.org; a dumb terminal has none.
+bool is_colour_wanted() {
+  const char* terminal = std::getenv("TERM");
+  return ::isatty(STDOUT_FILENO) == 1 && std::getenv("NO_COLOR") == nullptr &&
+         (terminal == nullptr || std::string_view(terminal) != "dumb");
+}
+
+// The values that options are read into; CLI11 keeps references to them until it has parsed.
+struct Values {
+  CommandLine line;
+  int timeout_s = 10;
+  std::string colour = "auto";
+  bool recount = false;
+  v1::PeekRequest peek;
+  std::string peek_queue;
+  std::string adapter;
+  std::string reason;
+  int backlog = 20;
+  bool follow = false;
+  int peek_count = 20;
+  uint64_t peek_from = 0;
+  std::string config_file;
+};
+
+void add_global_options(CLI::App& app, Values& values) {
+  app.add_option("--config", values.line.config_path,
+                 "Configuration that says where the services listen (default: $VERBATIM_CONFIG, "
+                 "else the built-in defaults)")
+      ->type_name("FILE")
+      ->envname("VERBATIM_CONFIG");
+  app.add_flag("--json", values.line.is_json, "Print JSON for scripts");
+  app.add_option("--timeout", values.timeout_s, "Seconds to wait for an answer")
+      ->check(CLI::Range(1, 3600))
+      ->capture_default_str()
+      ->type_name("SECONDS");
+  app.add_option("--colour,--color", values.colour, "auto: only on a terminal")
+      ->check(CLI::IsMember({"auto", "never", "always"}))
+      ->type_name("auto|never|always");
+  app.add_option("--queue", values.line.addresses.queue, "Admin address of the queue service")
+      ->type_name("HOST:PORT");
+  app.add_option("--collector", values.line.addresses.collector, "Admin address of the collector")
+      ->type_name("HOST:PORT");
+  app.add_option("--processor", values.line.addresses.processor, "Admin address of the processor")
+      ->type_name("HOST:PORT");
+}
+
+CLI::App* add_noun(CLI::App& app, const std::string& noun, const std::string& help) {
+  CLI::App* added = app.add_subcommand(noun, help);
+  added->require_subcommand(1);
+  return added;
+}
+
+void add_status(CLI::App& app, Values& values) {
+  CLI::App* status = app.add_subcommand(
+      "status", "Services, the accounting cut and its difference, adapters, what needs a person");
+  status->add_flag("--recount", values.recount,
+                   "Count every stored row anew and compare with the counters (slow)");
+  status->callback([&values] {
+    values.line.remote = [recount = values.recount](CommandContext& context) {
+      return show_status(context, recount);
+    };
+  });
+}
+
+void add_queues(CLI::App& app, Values& values) {
+  CLI::App* queues = add_noun(app, "queues", "The queues of the queue service");
+  queues->add_subcommand("list", "Depth, size, age and counters of every queue")
+      ->callback([&values] { values.line.remote = list_queues; });
+  CLI::App* peek = queues->add_subcommand("peek", "Looks at waiting messages without any effect");
+  peek->add_option("queue", values.peek_queue, "Name of the queue")->required()->type_name("QUEUE");
+  peek->add_option("-n,--count", values.peek_count, "How many")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  peek->add_option("--from", values.peek_from, "First lookup id (0: the oldest)");
+  peek->callback([&values] {
+    v1::PeekRequest request;
+    request.set_queue(values.peek_queue);
+    request.set_max_count(values.peek_count);
+    request.set_from_lookup_id(values.peek_from);
+    values.line.remote = [request](CommandContext& context) {
+      return peek_queue(context, request);
+    };
+  });
+}
+
+void add_adapter_change(CLI::App& adapters, Values& values, const std::string& verb,
+                        const std::string& help, v1::UpdateAdapterRequest::Action action) {
+  CLI::App* command = adapters.add_subcommand(verb, help);
+  command->add_option("adapter", values.adapter, "Name of the adapter")
+      ->required()
+      ->type_name("ADAPTER");
+  command->add_option("--reason", values.reason, "Why; goes into the audit log")
+      ->required()
+      ->check([](const std::string& text) {
+        return text.empty() ? std::string("must not be empty") : std::string();
+      });
+  command->callback([&values, action] {
+    v1::UpdateAdapterRequest request;
+    request.set_adapter(values.adapter);
+    request.set_reason(values.reason);
+    request.set_action(action);
+    values.line.remote = [request](CommandContext& context) {
+      return update_adapter(context, request);
+    };
+  });
+}
+
+void add_adapters(CLI::App& app, Values& values) {
+  CLI::App* adapters = add_noun(app, "adapters", "The plugins that take events to archives");
+  adapters->add_subcommand("list", "State, batches and backlog of every adapter")
+      ->callback([&values] { values.line.remote = list_adapters; });
+  using Request = v1::UpdateAdapterRequest;
+  add_adapter_change(*adapters, values, "require",
+                     "Nothing is deleted any more before this adapter has acknowledged it",
+                     Request::ACTION_MAKE_REQUIRED);
+  add_adapter_change(*adapters, values, "make-optional",
+                     "Deletion no longer waits for this adapter; it may miss events",
+                     Request::ACTION_MAKE_OPTIONAL);
+  add_adapter_change(*adapters, values, "remove",
+                     "Forgets a detached adapter with its position and batches",
+                     Request::ACTION_REMOVE);
+}
+
+void add_events(CLI::App& app, Values& values) {
+  CLI::App* events = add_noun(app, "events", "Events in staging; metadata only, never chat text");
+  CLI::App* tail = events->add_subcommand("tail", "The newest events, oldest of them first");
+  tail->add_option("-n,--lines", values.backlog, "How many to begin with")
+      ->check(CLI::Range(0, 10'000))
+      ->capture_default_str();
+  tail->add_flag("-f,--follow", values.follow, "Go on with what comes in, until Ctrl-C");
+  tail->callback([&values] {
+    v1::TailEventsRequest request;
+    request.set_backlog(values.backlog);
+    request.set_follow(values.follow);
+    values.line.remote = [request](CommandContext& context) {
+      return tail_events(context, request);
+    };
+  });
+}
+
+void add_the_rest(CLI::App& app, Values& values) {
+  CLI::App* sources = add_noun(app, "sources", "Where events come from");
+  sources->add_subcommand("list", "Link state and counters of every source")->callback([&values] {
+    values.line.remote = list_sources;
+  });
+  CLI::App* quarantine = add_noun(app, "quarantine", "Events that an adapter refused for good");
+  CLI::App* list = quarantine->add_subcommand("list", "Which, why and since when");
+  list->add_option("--adapter", values.adapter, "Only of this adapter")->type_name("ADAPTER");
+  list->callback([&values] {
+    v1::ListQuarantineRequest request;
+    request.set_adapter(values.adapter);
+    values.line.remote = [request](CommandContext& context) {
+      return list_quarantine(context, request);
+    };
+  });
+  CLI::App* config = add_noun(app, "config", "The configuration file");
+  CLI::App* check = config->add_subcommand(
+      "check", "Reads FILE as the services do and says what is wrong: file:line: key: reason");
+  check->add_option("file", values.config_file, "The file")->required()->type_name("FILE");
+  check->callback([&values] {
+    values.line.local = [path = values.config_file](const OutputStyle& style) {
+      return check_config_file(style, path);
+    };
+  });
+  app.add_subcommand("version", "Prints the version")->callback([&values] {
+    values.line.local = show_version;
+  });
+}
+
+}  // namespace
+
+ParsedCommandLine parse_command_line(int argc, const char* const* argv) {
+  CLI::App app{"verbatimctl - asks and commands the services of Verbatim", "verbatimctl"};
+  app.footer(kFooter);
+  app.require_subcommand(1);
+  app.fallthrough();  // global flags may stand behind the verb, where people put them
+  Values values;
+  add_global_options(app, values);
+  add_status(app, values);
+  add_queues(app, values);
+  add_adapters(app, values);
+  add_events(app, values);
+  add_the_rest(app, values);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return {std::nullopt, app.exit(error) == 0 ? int{kExitOk} : int{kExitUsage}};
+  }
+  values.line.timeout = std::chrono::seconds(values.timeout_s);
+  values.line.has_colour = values.colour != "never";
+  if (values.colour == "auto") values.line.has_colour = is_colour_wanted();
+  return {std::move(values.line), kExitOk};
+}
+
+}  // namespace verbatim::admin

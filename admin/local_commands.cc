@@ -1,0 +1,47 @@
+#include <fmt/format.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "admin/commands.h"
+#include "admin/config_paths.h"
+#include "admin/status_report.h"
+#include "base/config.h"
+#include "base/service.h"
+#include "verbatim/v1/report.pb.h"
+
+namespace verbatim::admin {
+
+int check_config_file(const OutputStyle& style, const std::string& path) {
+  v1::ConfigReport report;
+  report.set_file(path);
+  const Result<v1::Config> config = base::load_config(path);
+  if (!config) {
+    report.add_problems(config.error().message());
+  } else {
+    for (std::string& problem : unusable_paths(*config)) report.add_problems(std::move(problem));
+  }
+  report.set_is_good(report.problems().empty());
+  if (style.is_json) {
+    print_json(report);
+  } else if (report.is_good()) {
+    print_text(fmt::format("{}: good\n", path.empty() ? "built-in defaults" : path));
+  } else {
+    for (const auto& problem : report.problems()) print_text(problem + "\n");
+  }
+  return report.is_good() ? kExitOk : kExitAttention;
+}
+
+int show_version(const OutputStyle& style) {
+  v1::VersionReport report;
+  report.set_version(std::string(base::version()));
+  if (style.is_json) {
+    print_json(report);
+  } else {
+    print_text(fmt::format("verbatimctl {}\n", report.version()));
+  }
+  return kExitOk;
+}
+
+}  // namespace verbatim::admin

@@ -1,0 +1,122 @@
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "admin/commands.h"
+#include "admin/status_report.h"
+#include "admin/text.h"
+
+namespace verbatim::admin {
+namespace {
+
+std::string_view action_word(v1::UpdateAdapterRequest::Action action) {
+  switch (action) {
+    case v1::UpdateAdapterRequest::ACTION_MAKE_REQUIRED:
+      return "is now required";
+    case v1::UpdateAdapterRequest::ACTION_MAKE_OPTIONAL:
+      return "is now optional";
+    default:
+      return "is removed";
+  }
+}
+
+// One line of `events tail`. Fixed widths: the next line is not known yet.
+std::string event_line(const v1::EventInfo& event) {
+  const std::string kind = enum_word(v1::EventKind_Name(event.kind()), "EVENT_KIND_");
+  const std::string phase = enum_word(v1::Phase_Name(event.phase()), "PHASE_");
+  const std::string role = enum_word(v1::Role_Name(event.role()), "ROLE_");
+  const std::string conversation_kind =
+      enum_word(v1::ConversationKind_Name(event.conversation_kind()), "CONVERSATION_KIND_");
+  return fmt::format("{:>8}  {}  {:<18} {:<9} {:<8} {:>9}  {:<10} {}  [{} {}]{}\n",
+                     event.sequence(), utc_time(event.accept_time_unix_ns()), kind, phase, role,
+                     human_bytes(event.bytes()), printable(event.source()),
+                     event.actor().empty() ? "-" : printable(event.actor()), conversation_kind,
+                     printable(event.conversation_key()), event.is_late() ? " late" : "");
+}
+
+}  // namespace
+
+int list_adapters(CommandContext& context) {
+  const Result<v1::ListAdaptersResponse> answer = context.client.list_adapters();
+  if (!answer) return report_error(answer.error());
+  if (context.style.is_json) {
+    print_json(*answer);
+    return kExitOk;
+  }
+  Table table({{"ADAPTER"},
+               {"REQUIRED"},
+               {"STATE"},
+               {"SEALED", Align::kRight},
+               {"ACKED", Align::kRight},
+               {"PENDING", Align::kRight},
+               {"OLDEST", Align::kRight},
+               {"QUARANTINED", Align::kRight},
+               {"RETRIES", Align::kRight},
+               {"SOFTWARE"},
+               {"LAST REASON"}});
+  for (const auto& adapter : answer->adapters()) {
+    table.add_row(
+        {printable(adapter.name()), adapter.required() ? "yes" : "no",
+         Cell(printable(adapter.state()), adapter.state() == "active" ? Mood::kGood : Mood::kBad),
+         human_count(adapter.last_sealed_batch()), human_count(adapter.last_acked_batch()),
+         human_count(adapter.pending_count()), human_age(adapter.oldest_pending_age_ms()),
+         human_count(adapter.quarantined_count()), human_count(adapter.retry_count()),
+         adapter.software().empty() ? "-" : printable(adapter.software()),
+         adapter.last_reason().empty() ? "-" : printable(adapter.last_reason())});
+  }
+  print_table(context.style, table, "No adapters.");
+  return kExitOk;
+}
+
+int update_adapter(CommandContext& context, const v1::UpdateAdapterRequest& request) {
+  const Result<v1::UpdateAdapterResponse> answer = context.client.update_adapter(request);
+  if (!answer) return report_error(answer.error());
+  if (context.style.is_json) {
+    print_json(*answer);
+  } else {
+    print_text(fmt::format("Adapter {} {}.\n", request.adapter(), action_word(request.action())));
+  }
+  return kExitOk;
+}
+
+int tail_events(CommandContext& context, const v1::TailEventsRequest& request) {
+  const Status status =
+      context.client.tail_events(request, [&](const v1::TailEventsResponse& response) {
+        for (const auto& event : response.events()) {
+          if (context.style.is_json) {
+            print_json(event);
+          } else {
+            print_text(event_line(event));
+          }
+        }
+        // A reader that is gone (`| head`) ends the tail.
+        return std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+      });
+  return status.ok() ? kExitOk : report_error(status);
+}
+
+int list_quarantine(CommandContext& context, const v1::ListQuarantineRequest& request) {
+  const Result<v1::ListQuarantineResponse> answer = context.client.list_quarantine(request);
+  if (!answer) return report_error(answer.error());
+  if (context.style.is_json) {
+    print_json(*answer);
+    return kExitOk;
+  }
+  Table table({{"ADAPTER"},
+               {"SEQUENCE", Align::kRight},
+               {"BATCH", Align::kRight},
+               {"SINCE"},
+               {"KIND"},
+               {"CONVERSATION"},
+               {"REASON"}});
+  for (const auto& event : answer->events()) {
+    table.add_row({printable(event.adapter()), std::to_string(event.sequence()),
+                   std::to_string(event.batch()), utc_time(event.since_unix_ns()),
+                   enum_word(v1::EventKind_Name(event.kind()), "EVENT_KIND_"),
+                   printable(event.conversation_key()), printable(event.reason())});
+  }
+  print_table(context.style, table, "Nothing is quarantined.");
+  return kExitOk;
+}
+
+}  // namespace verbatim::admin
