@@ -5,7 +5,8 @@
 // I1 A put is answered with an outcome only after it is durable in the queue.
 // I2 Puts of one client are stored in the order of the calls, except those that end with an error;
 //    nothing is stored twice, whatever connection or service dies in between (hop numbering).
-// I3 Every accepted put ends: `done` is called exactly once, and where it said kDeadlineExceeded "in
+// I3 Every accepted put ends: `done` is called exactly once, and where it said kDeadlineExceeded
+// "in
 //    doubt", `late` exactly once after it.
 // I4 Callbacks run on the client's own thread, one at a time, never inside put() or stop()'s
 //    caller; they must not block and may call put().

@@ -1,0 +1,38 @@
+#include "base/frame.h"
+
+#include <google/protobuf/message_lite.h>
+
+#include "base/crc32c.h"
+#include "base/endian.h"
+
+namespace verbatim::base {
+
+std::string encode_frame(const google::protobuf::MessageLite& message) {
+  std::string frame;
+  const size_t size = message.ByteSizeLong();
+  frame.reserve(kFrameHeaderSize + size);
+  frame.append(kFrameMagic);
+  frame.append(4, '\0');
+  message.AppendToString(&frame);
+  put_le32(frame.data() + kFrameMagic.size(),
+           crc32c(std::string_view(frame).substr(kFrameHeaderSize)));
+  return frame;
+}
+
+Status decode_frame(std::string_view frame, google::protobuf::MessageLite& message) {
+  if (frame.size() < kFrameHeaderSize) return invalid_argument("frame is shorter than its header");
+  if (frame.substr(0, 3) != kFrameMagic.substr(0, 3)) {
+    return invalid_argument("frame has a foreign magic");
+  }
+  if (frame[3] != kFrameMagic[3]) return invalid_argument("frame has an unknown version");
+  const std::string_view body = frame.substr(kFrameHeaderSize);
+  if (get_le32(frame.data() + kFrameMagic.size()) != crc32c(body)) {
+    return data_loss("frame has a wrong checksum");
+  }
+  if (!message.ParseFromArray(body.data(), static_cast<int>(body.size()))) {
+    return invalid_argument("frame is not a message of this kind");
+  }
+  return {};
+}
+
+}  // namespace verbatim::base

@@ -1,0 +1,180 @@
+// Log: the append-only log under all queues, in pre-written, recycled segments.
+//
+// Records are appended to an open group. seal() closes it, write() puts it on the disk with one
+// sync, finished() takes note. The next group collects what comes in meanwhile: group commit.
+//
+//   owner's thread:   append... append... seal() ─┐          ┌─> finished() → answer
+//   writer's thread:                              └─ write() ┘
+//
+// I1 At most one group is between seal() and finished(), so each group's mark is its own start.
+// I2 A group that failed to be written or synced is the log's last: everything after it fails, and
+//    only the next start's recovery says what is left.
+// I3 open() returns after everything kept has been rewritten, if it may not have been synced
+//    before, and a mark above it is synced.
+// I4 An older segment is recycled only after a synced mark above the group that declared it
+//    unneeded.
+// docs/formats/log.md: bytes, recovery, and what a crash at each step leaves.
+//
+// Threads: all methods belong to the owner's thread but write(), which may run in another one
+// between seal() and finished().
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/file_system.h"
+#include "base/status.h"
+#include "queue/log/group_cache.h"
+#include "queue/log/log_format.h"
+#include "queue/log/segment_files.h"
+
+namespace verbatim::queue {
+
+struct LogOptions {
+  std::string directory;
+  // At least 32 KiB.
+  uint64_t segment_bytes = 64 * 1024 * 1024;
+  // Spares written at open(), so that growth costs no zeros later.
+  size_t spare_count = 0;
+  // Recent groups with live messages kept in memory.
+  uint64_t cache_bytes = 16 * 1024 * 1024;
+#if defined(VERBATIM_FAULT_POINTS)
+  // Planted faults that the test harness must catch.
+  bool canary_no_rewrite_after_recovery = false;
+  bool canary_ignore_generations = false;
+#endif
+};
+
+// Who owns the state that the log makes durable.
+class LogOwner {
+ public:
+  virtual ~LogOwner() = default;
+  // One record of the past, in order. `position` is where it can be read from now on.
+  virtual Status replay(RecordType type, std::string_view payload, LogPosition position) = 0;
+  // The serialised LogSnapshot of the state as of the last append() or replay().
+  virtual std::string snapshot() = 0;
+};
+
+struct LogStats {
+  uint64_t sync_count = 0;
+  uint64_t synced_record_count = 0;
+  uint64_t cut_bytes = 0;
+  uint64_t recovered_record_count = 0;
+};
+
+// A sealed group on its way to the disk.
+struct LogGroup {
+  std::shared_ptr<const std::string> bytes;
+  LogPosition position;
+  uint64_t record_count = 0;
+  bool begins_segment = false;
+  int64_t retained_count = 0;  // records that will be read
+  bool is_mark = false;        // no records of the owner
+  std::shared_ptr<base::File> file;
+  std::vector<uint64_t> retired;  // generations to recycle after the sync
+};
+
+class Log {
+ public:
+  // Recovers, replays into `owner`, rewrites, and is ready to append. Blocks on the disk.
+  // Errors: kDataLoss (damage: names segment and offset; nothing was changed), kFailedPrecondition
+  // (in use; written by a newer version), those of the disk.
+  static Result<std::unique_ptr<Log>> open(base::FileSystem& file_system, const LogOptions& options,
+                                           LogOwner& owner);
+
+  // --- the open group ---
+
+  // True if records of `payload_bytes` in `count` records fit into the open group.
+  bool has_room(uint64_t payload_bytes, uint64_t count) const;
+  // Largest unit that an empty group takes for sure.
+  uint64_t unit_max_bytes() const { return group_max_bytes_; }
+  // Opens the group if there is none, with a snapshot where a segment begins: call it before the
+  // state that the next record describes is changed.
+  void prepare_append();
+  LogPosition append(RecordType type, std::string_view payload);
+  // The same in place: append the payload to the string given, then end_record().
+  std::string& begin_record();
+  LogPosition end_record(RecordType type);
+
+  bool is_group_open() const { return open_ != nullptr; }
+  uint64_t open_bytes() const { return open_ ? buffer_->size() : 0; }
+  bool is_group_in_flight() const { return is_in_flight_; }
+  // True if the last group is nothing but a mark: an idle log has nothing to write.
+  bool ends_with_mark() const { return ends_with_mark_ && pending_retired_.empty(); }
+
+  // Closes the open group; only while none is in flight (I1).
+  std::unique_ptr<LogGroup> seal();
+  // A group with nothing but a mark.
+  std::unique_ptr<LogGroup> seal_mark();
+
+  // Durable: the group. Any error ends the log (I2).
+  Status write(LogGroup& group);
+  // After write() returned OK.
+  void finished(const LogGroup& group);
+
+  // seal, write and finished in one, in the caller's thread.
+  Status flush();
+  // A final mark: everything below is known to be synced. The open group must be flushed.
+  Status write_final_mark();
+
+  // --- reading and recycling ---
+
+  // The payload of a record, from the open group, the cache or the disk (then held in `scratch`).
+  // The view is valid until the next call that changes the log. Errors: kDataLoss (its checksum),
+  // those of the disk.
+  Result<std::string_view> read(LogPosition position, uint64_t payload_size, std::string& scratch);
+  // For the cache: a record at this place will be read later, or never again.
+  void retain(LogPosition position);
+  void release(LogPosition position);
+  // Says that nothing of the oldest segment is needed any more; the newest one cannot be released.
+  void release_oldest();
+  uint64_t oldest_generation() const { return oldest_generation_; }
+  uint64_t newest_generation() const { return end_.generation; }
+  size_t segment_count() const { return segments_.size(); }
+  size_t spare_count() const;
+  uint64_t segment_bytes() const { return options_.segment_bytes; }
+
+  const LogStats& stats() const { return stats_; }
+
+ private:
+  Log(const LogOptions& options, std::unique_ptr<SegmentFiles> files, LogOwner& owner);
+  Status recover();
+  Status finish_recovery(const std::vector<uint64_t>& dead);
+  void open_group(bool begins_segment);
+  RecordEncoder encoder() const;
+
+  const LogOptions options_;
+  const uint64_t group_max_bytes_;
+  std::unique_ptr<SegmentFiles> files_;
+  LogOwner& owner_;
+
+  std::map<uint64_t, Segment> segments_;
+  uint64_t next_generation_ = 1;
+  uint64_t oldest_generation_ = 0;
+  uint64_t group_number_ = 0;
+  LogPosition end_;     // where the next group goes, if it fits
+  LogPosition synced_;  // everything below is synced
+
+  // The open group.
+  std::unique_ptr<LogGroup> open_;
+  std::shared_ptr<std::string> buffer_;
+  LogPosition previous_end_;
+  size_t record_begin_ = 0;
+  uint64_t base_bytes_ = 0;  // group record and snapshot
+
+  bool is_in_flight_ = false;
+  bool ends_with_mark_ = false;
+  struct Retired {
+    uint64_t generation = 0;
+    uint64_t declared_in = 0;  // number of the group that says so; 0: not sealed yet
+  };
+  std::vector<Retired> pending_retired_;
+  uint64_t spare_count_ = 0;
+  GroupCache cache_;
+  LogStats stats_;
+};
+
+}  // namespace verbatim::queue

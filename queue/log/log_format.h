@@ -1,0 +1,102 @@
+// The bytes of the log, as docs/formats/log.md states them: segment header, group, record.
+// Pure functions; integers are little-endian.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+
+namespace verbatim::queue {
+
+inline constexpr uint64_t kBlockSize = 4096;  // no torn write reaches over a block's border
+inline constexpr uint64_t kLogHeaderSize = kBlockSize;
+inline constexpr uint32_t kLogFormatVersion = 1;
+inline constexpr size_t kRecordHeaderSize = 24;
+inline constexpr size_t kGroupPayloadSize = 72;
+inline constexpr size_t kGroupRecordSize = kRecordHeaderSize + kGroupPayloadSize;
+inline constexpr size_t kRecordAlignment = 8;
+
+constexpr uint64_t align_up(uint64_t value, uint64_t to) { return (value + to - 1) / to * to; }
+// What a record of this payload takes in a group.
+constexpr uint64_t record_size(uint64_t payload) {
+  return align_up(kRecordHeaderSize + payload, kRecordAlignment);
+}
+
+// A place in the log; generations ascend, so positions are ordered as they were written.
+struct LogPosition {
+  uint64_t generation = 0;
+  uint64_t offset = 0;
+  auto operator<=>(const LogPosition&) const = default;
+};
+// "segment=0000000000000002.seg offset=4096".
+std::string to_string(const LogPosition& position);
+
+enum class RecordType : uint8_t {
+  kGroup = 1,           // first of each group
+  kSnapshot = 2,        // LogSnapshot
+  kQueueMade = 3,       // LogQueueMade
+  kProducerOpened = 4,  // LogProducerOpened
+  kPut = 5,             // LogPut, followed by its messages
+  kMessage = 6,         // queue/message_record.h
+  kMessageCopy = 7,     // the same; moved here from an older segment
+  kCommitted = 8,       // LogRanges
+  kDelivered = 9,       // LogRanges
+  kSourceKeyCopy = 10,  // LogSourceKey
+};
+
+// The header block of a segment.
+struct SegmentHeader {
+  uint64_t log_id = 0;      // random, the same in all segments of a log
+  uint64_t generation = 0;  // > 0; 0: a spare never used
+  uint64_t segment_size = 0;
+};
+std::string encode_segment_header(const SegmentHeader& header);  // kLogHeaderSize bytes
+// Errors: kDataLoss (wrong bytes), kFailedPrecondition (written by a newer program).
+Result<SegmentHeader> decode_segment_header(std::string_view block);
+
+// What the first record of a group says.
+struct GroupRecord {
+  uint64_t number = 0;
+  uint64_t offset = 0;  // where it stands in its segment
+  uint32_t size = 0;    // of all its records, itself included, without the padding
+  uint32_t record_count = 0;
+  LogPosition mark;                // everything below is synced
+  LogPosition previous_end;        // first group of a segment: where the segment before it ends
+  uint64_t oldest_generation = 0;  // older segments are not needed any more
+};
+
+// A record as it stands in a buffer.
+struct RecordView {
+  RecordType type{};
+  std::string_view payload;
+  uint64_t size = 0;  // in the group, header and padding included
+};
+
+// Appends header, payload parts and padding to `group`; the seed is the log's id.
+class RecordEncoder {
+ public:
+  RecordEncoder(uint64_t log_id, uint64_t generation) : log_id_(log_id), generation_(generation) {}
+
+  // Gives the offset of the record in `group`.
+  size_t append(std::string& group, RecordType type, std::string_view payload) const;
+  // The same in two steps, so that the caller writes the payload in place after begin().
+  size_t begin(std::string& group) const;
+  void finish(std::string& group, size_t begin, RecordType type) const;
+  // Fills the space that the group record was given at the beginning of `group`.
+  void write_group_record(std::string& group, const GroupRecord& record) const;
+
+ private:
+  uint64_t log_id_;
+  uint64_t generation_;
+};
+
+// Reads the record at the front of `bytes`; nothing unless it is whole and of this log and
+// generation. `any_generation` is for the canary only.
+std::optional<RecordView> decode_record(std::string_view bytes, uint64_t log_id,
+                                        uint64_t generation, bool any_generation = false);
+std::optional<GroupRecord> decode_group_payload(std::string_view payload);
+
+}  // namespace verbatim::queue

@@ -1,0 +1,245 @@
+#include "queue/log/log_recovery.h"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "base/endian.h"
+#include "base/log.h"
+
+namespace verbatim::queue {
+namespace {
+
+constexpr size_t kScanBytes = 1024 * 1024;
+
+// One segment, read a group or a block at a time.
+class SegmentReader {
+ public:
+  SegmentReader(const Segment& segment, bool any_generation)
+      : segment_(segment), any_generation_(any_generation) {}
+
+  uint64_t size() const { return segment_.header.segment_size; }
+  uint64_t generation() const { return segment_.header.generation; }
+
+  // The group record at `offset`, whatever the state of the rest of the group.
+  Result<std::optional<GroupRecord>> group_record_at(uint64_t offset) {
+    if (offset + kGroupRecordSize > size()) return std::optional<GroupRecord>();
+    ASSIGN_OR_RETURN(const std::string_view bytes, read(offset, kGroupRecordSize));
+    return parse_group_record(bytes, offset);
+  }
+
+  // A whole group: its records are left in `records`, which point into this reader until the next
+  // read. Nothing if any byte of it is bad.
+  Result<std::optional<GroupRecord>> group_at(uint64_t offset, std::vector<RecordView>& records) {
+    ASSIGN_OR_RETURN(const auto group, group_record_at(offset));
+    records.clear();
+    if (!group || group->size < kGroupRecordSize || offset + group->size > size()) {
+      return std::optional<GroupRecord>();
+    }
+    ASSIGN_OR_RETURN(std::string_view bytes, read(offset, group->size));
+    while (!bytes.empty()) {
+      const auto record = decode(bytes);
+      if (!record) return std::optional<GroupRecord>();
+      records.push_back(*record);
+      bytes.remove_prefix(record->size);
+    }
+    if (records.size() != group->record_count) return std::optional<GroupRecord>();
+    return group;
+  }
+
+  // Calls `found` with every group record that stands at a block's start at or above `offset`.
+  Status scan_groups(uint64_t offset, const std::function<void(const GroupRecord&)>& found) {
+    for (; offset < size(); offset += kScanBytes) {
+      const size_t count = std::min<uint64_t>(kScanBytes, size() - offset);
+      ASSIGN_OR_RETURN(const std::string_view bytes, read(offset, count));
+      for (size_t at = 0; at + kGroupRecordSize <= bytes.size(); at += kBlockSize) {
+        const auto group = parse_group_record(bytes.substr(at, kGroupRecordSize), offset + at);
+        if (group) found(*group);
+      }
+    }
+    return {};
+  }
+
+  // The end of the last record of this generation at or above `offset`; `offset` if there is none.
+  Result<uint64_t> last_trace(uint64_t offset) {
+    uint64_t end = offset;
+    for (uint64_t from = offset; from < size(); from += kScanBytes) {
+      const size_t count = std::min<uint64_t>(kScanBytes, size() - from);
+      ASSIGN_OR_RETURN(const std::string_view bytes, read(from, count));
+      for (size_t at = 0; at + kRecordHeaderSize <= bytes.size(); at += kRecordAlignment) {
+        if (base::get_le64(bytes.data() + at + 8) != generation()) continue;
+        const auto record = decode(bytes.substr(at));
+        if (record) end = std::max(end, from + at + record->size);
+      }
+    }
+    return end;
+  }
+
+ private:
+  std::optional<RecordView> decode(std::string_view bytes) const {
+    return decode_record(bytes, segment_.header.log_id, generation(), any_generation_);
+  }
+
+  std::optional<GroupRecord> parse_group_record(std::string_view bytes, uint64_t offset) const {
+    const auto record = decode(bytes);
+    if (!record || record->type != RecordType::kGroup) return std::nullopt;
+    const auto group = decode_group_payload(record->payload);
+    if (!group || group->offset != offset) return std::nullopt;
+    return group;
+  }
+
+  Result<std::string_view> read(uint64_t offset, size_t count) {
+    buffer_.resize(count);
+    ASSIGN_OR_RETURN(const size_t got, segment_.file->read_at(offset, std::span<char>(buffer_)));
+    return std::string_view(buffer_).substr(0, got);
+  }
+
+  const Segment& segment_;
+  const bool any_generation_;
+  std::string buffer_;
+};
+
+Status damage(const LogPosition& position, std::string_view what) {
+  return data_loss(fmt::format("the log is damaged {}: {}", to_string(position), what));
+}
+
+class Recovery {
+ public:
+  Recovery(const std::map<uint64_t, Segment>& segments, bool any_generation,
+           const RecoveryVisitor& visit)
+      : segments_(segments), any_generation_(any_generation), visit_(visit) {}
+
+  Result<RecoveredLog> run() {
+    RETURN_IF_ERROR(find_end());
+    RETURN_IF_ERROR(find_chain());
+    for (const auto& [generation, end] : chain_) {
+      RETURN_IF_ERROR(replay(segments_.at(generation), end));
+    }
+    std::set<uint64_t> alive;
+    for (const auto& [generation, end] : chain_) alive.insert(generation);
+    for (const auto& [generation, segment] : segments_) {
+      if (!alive.contains(generation)) log_.dead_generations.push_back(generation);
+    }
+    return log_;
+  }
+
+ private:
+  // What one segment holds: its whole groups from the front, and the marks of all group records.
+  struct Survey {
+    uint64_t end = kLogHeaderSize;  // of the whole groups
+    std::optional<GroupRecord> last;
+    std::optional<GroupRecord> first_record;  // its rest may be torn
+    LogPosition highest_mark;
+  };
+
+  Result<Survey> survey(const Segment& segment) {
+    SegmentReader reader(segment, any_generation_);
+    Survey result;
+    std::vector<RecordView> records;
+    ASSIGN_OR_RETURN(result.first_record, reader.group_record_at(kLogHeaderSize));
+    while (true) {
+      ASSIGN_OR_RETURN(const auto group, reader.group_at(result.end, records));
+      if (!group) break;
+      result.highest_mark = std::max(result.highest_mark, group->mark);
+      result.end = align_up(result.end + group->size, kBlockSize);
+      result.last = group;
+    }
+    RETURN_IF_ERROR(reader.scan_groups(result.end, [&](const GroupRecord& group) {
+      result.highest_mark = std::max(result.highest_mark, group.mark);
+    }));
+    ASSIGN_OR_RETURN(const uint64_t trace, reader.last_trace(result.end));
+    log_.cut_bytes += trace - result.end;
+    return result;
+  }
+
+  // Newest segment first: the end of the log is the end of the whole groups in the newest segment
+  // that has one. A segment without any was being begun when the power went.
+  Status find_end() {
+    LogPosition mark;
+    for (auto it = segments_.rbegin(); it != segments_.rend(); ++it) {
+      ASSIGN_OR_RETURN(const Survey found, survey(it->second));
+      mark = std::max(mark, found.highest_mark);
+      const LogPosition end{it->first, found.end};
+      if (end < mark) return damage(end, "a group below the last mark is bad");
+      if (found.last) {
+        set_end(end, mark, *found.last, *found.first_record);
+        return {};
+      }
+    }
+    return {};
+  }
+
+  void set_end(const LogPosition& end, const LogPosition& mark, const GroupRecord& last,
+               const GroupRecord& first) {
+    log_.kept_end = end;
+    log_.synced_end = mark;
+    log_.group_number = last.number;
+    log_.oldest_generation = last.oldest_generation;
+    chain_[end.generation] = end.offset;
+    previous_end_ = first.previous_end;
+  }
+
+  // From the newest segment back: each one's first group says where the one before it ends.
+  Status find_chain() {
+    LogPosition previous = previous_end_;
+    while (previous.generation != 0 && previous.generation >= log_.oldest_generation) {
+      const auto it = segments_.find(previous.generation);
+      if (it == segments_.end()) return damage({previous.generation, 0}, "the segment is missing");
+      chain_[previous.generation] = previous.offset;
+      SegmentReader reader(it->second, any_generation_);
+      ASSIGN_OR_RETURN(const auto first, reader.group_record_at(kLogHeaderSize));
+      // Its newer neighbour says that there is a group below `offset`.
+      if (!first) return damage({previous.generation, kLogHeaderSize}, "the first group is bad");
+      if (first->previous_end.generation >= previous.generation) {
+        return damage({previous.generation, kLogHeaderSize}, "the first group names no older end");
+      }
+      previous = first->previous_end;
+    }
+    return {};
+  }
+
+  Status replay(const Segment& segment, uint64_t end) {
+    SegmentReader reader(segment, any_generation_);
+    std::vector<RecordView> records;
+    const uint64_t generation = segment.header.generation;
+    for (uint64_t offset = kLogHeaderSize; offset < end;) {
+      const LogPosition at{generation, offset};
+      ASSIGN_OR_RETURN(const auto group, reader.group_at(offset, records));
+      if (!group) return damage(at, "a group below the last mark is bad");
+      RETURN_IF_ERROR(visit_group(at, records));
+      offset = align_up(offset + group->size, kBlockSize);
+      if (offset > end) return damage(at, "a group reaches over the segment's end");
+    }
+    return {};
+  }
+
+  Status visit_group(const LogPosition& at, const std::vector<RecordView>& records) {
+    uint64_t offset = at.offset;
+    for (const RecordView& record : records) {
+      RecoveredRecord visited{.type = record.type,
+                              .payload = record.payload,
+                              .position = {at.generation, offset},
+                              .is_above_mark = !(at < log_.synced_end)};
+      if (record.type != RecordType::kGroup) RETURN_IF_ERROR(visit_(visited));
+      offset += record.size;
+    }
+    return {};
+  }
+
+  const std::map<uint64_t, Segment>& segments_;
+  const bool any_generation_;
+  const RecoveryVisitor& visit_;
+  RecoveredLog log_;
+  LogPosition previous_end_;
+  std::map<uint64_t, uint64_t> chain_;  // generation to the end of what counts in it
+};
+
+}  // namespace
+
+Result<RecoveredLog> recover_log(const std::map<uint64_t, Segment>& segments,
+                                 bool canary_ignore_generations, const RecoveryVisitor& visit) {
+  return Recovery(segments, canary_ignore_generations, visit).run();
+}
+
+}  // namespace verbatim::queue

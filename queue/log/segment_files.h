@@ -1,0 +1,75 @@
+// SegmentFiles: the folder of a log: making, recycling and opening its segments.
+//
+// Names: "<generation, 16 hex digits>.seg" is part of the log; "spare-*.tmp" waits to be reused;
+// "lock" keeps a second process out. What a crash leaves at each step: docs/formats/log.md.
+//
+// I1 A name ending in .seg appears only when length and header under it are synced.
+// I2 The header of a segment is overwritten only after its .seg name is durably gone.
+// I3 A generation is used once: a new one is above every header in the folder, spares included.
+//
+// Threads: one at a time. Blocks on the disk.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/file_system.h"
+#include "base/status.h"
+#include "queue/log/log_format.h"
+
+namespace verbatim::queue {
+
+struct Segment {
+  std::shared_ptr<base::File> file;
+  SegmentHeader header;
+};
+
+class SegmentFiles {
+ public:
+  // Creates and locks the folder. Errors: kFailedPrecondition (in use), those of the disk.
+  static Result<std::unique_ptr<SegmentFiles>> open(base::FileSystem& file_system,
+                                                    const std::string& directory,
+                                                    uint64_t segment_bytes);
+
+  // All segments by generation. Drops unusable spares; with no segment there is no log yet and a
+  // new log id is drawn. Errors: kDataLoss (length or header of a segment is wrong; names it),
+  // kFailedPrecondition (a newer format version).
+  Result<std::map<uint64_t, Segment>> load();
+
+  // Makes the segment `generation`, from a spare if there is one. Durable: name, length, header.
+  Result<Segment> make(uint64_t generation);
+  // Takes a segment out of the log and keeps it as a spare, or removes it when there are enough.
+  // Durable: that the name is gone.
+  Status retire(uint64_t generation);
+  // Writes spares until there are `count`.
+  Status prepare_spares(size_t count);
+
+  uint64_t log_id() const { return log_id_; }
+  // Above every generation seen so far (I3).
+  uint64_t highest_generation() const { return highest_generation_; }
+  size_t spare_count() const { return spares_.size(); }
+
+ private:
+  SegmentFiles(base::FileSystem& file_system, std::string directory, uint64_t segment_bytes);
+  Result<SegmentHeader> read_header(base::File& file, uint64_t size);
+  Result<Segment> load_segment(const std::string& name, uint64_t generation);
+  Status load_spare(const std::string& name);
+  Result<std::string> write_spare();
+  std::string path_of(const std::string& name) const;
+
+  base::FileSystem& file_system_;
+  const std::string directory_;
+  const uint64_t segment_bytes_;
+  std::unique_ptr<base::FileLock> lock_;
+  uint64_t log_id_ = 0;
+  uint64_t highest_generation_ = 0;
+  uint64_t next_spare_ = 1;
+  std::vector<std::string> spares_;
+};
+
+std::string segment_name(uint64_t generation);
+
+}  // namespace verbatim::queue

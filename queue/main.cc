@@ -1,0 +1,83 @@
+// verbatim-queue: durable queues for collector and processor.
+// Exit codes: 0 stopped, 1 could not start, 2 wrong flags or configuration, 3 the log is damaged,
+// 4 the log failed while running.
+#include <chrono>
+#include <memory>
+
+#include "base/clock.h"
+#include "base/config.h"
+#include "base/file_system.h"
+#include "base/grpc_server.h"
+#include "base/log.h"
+#include "base/service.h"
+#include "queue/queue_admin.h"
+#include "queue/queue_service.h"
+
+namespace verbatim::queue {
+namespace {
+
+constexpr int kExitCannotStart = 1;
+constexpr int kExitDamaged = 3;
+constexpr int kExitLogFailed = 4;
+constexpr std::chrono::milliseconds kWatchInterval{100};
+
+QueueServiceOptions options_of(const v1::Queue& config) {
+  using std::chrono::milliseconds;
+  QueueServiceOptions options;
+  options.listen = config.listen();
+  options.core.log.directory = config.data_dir();
+  options.core.log.segment_bytes =
+      align_up(static_cast<uint64_t>(config.segment_bytes()), kBlockSize);
+  options.core.log.cache_bytes = static_cast<uint64_t>(config.cache_bytes());
+  options.core.queues = {config.queues().begin(), config.queues().end()};
+  options.core.message_max_bytes = config.message_max_bytes();
+  options.core.source_key_window = milliseconds(config.source_key_window_ms());
+  options.core.lease_max = milliseconds(config.lease_max_ms());
+  options.core.consumer_silence_max = milliseconds(config.consumer_silence_max_ms());
+  options.core.client_credit_bytes = config.client_credit_bytes();
+  options.core.client_credit_count = config.client_credit_count();
+  options.core.quota_bytes = config.quota_bytes();
+  options.core.free_disk_min_bytes = config.free_disk_min_bytes();
+  return options;
+}
+
+int report(const Status& error) {
+  LOG_ERROR("verbatim-queue cannot start: {}", error.to_string());
+  return error.code() == StatusCode::kDataLoss ? kExitDamaged : kExitCannotStart;
+}
+
+int run(const v1::Queue& config) {
+  base::FileSystem& files = base::posix_file_system();
+  base::Clock& clock = base::system_clock();
+  if (const Status status = base::check_data_dir(files, config.data_dir()); !status.ok()) {
+    return report(status);
+  }
+  auto service = QueueService::start(files, clock, options_of(config));
+  if (!service) return report(service.error());
+  QueueAdminService admin(**service, clock);
+  auto grpc = base::GrpcServer::start(config.admin_listen(), {&admin});
+  if (!grpc) return report(grpc.error());
+  auto ready = base::ReadyFile::write(
+      files, config.data_dir(), "verbatim-queue",
+      {{"listen", (*service)->bound_endpoint()}, {"admin_listen", (*grpc)->bound_address()}});
+  if (!ready) return report(ready.error());
+  LOG_INFO("verbatim-queue is ready listen={} admin_listen={}", (*service)->bound_endpoint(),
+           (*grpc)->bound_address());
+  while (base::wait_for_stop_signal(kWatchInterval) == 0) {
+    if (!(*service)->failure().ok()) return kExitLogFailed;
+  }
+  LOG_INFO("verbatim-queue is stopping");
+  (*grpc)->stop();
+  (*service)->stop();
+  return (*service)->failure().ok() ? 0 : kExitLogFailed;
+}
+
+}  // namespace
+}  // namespace verbatim::queue
+
+int main(int argc, char** argv) {
+  verbatim::base::install_signal_handlers();
+  const auto start = verbatim::base::start_service("verbatim-queue", argc, argv);
+  if (!start.arguments) return start.exit_code;
+  return verbatim::queue::run(start.arguments->config.queue());
+}

@@ -1,0 +1,231 @@
+#include "queue/queue_service.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/frame.h"
+#include "base/log.h"
+
+namespace verbatim::queue {
+namespace {
+
+// Frames taken before the log gets its turn.
+constexpr int kFramesPerRound = 256;
+constexpr std::chrono::milliseconds kPollInterval{20};
+// Beyond the credit: what a frame may have around its put.
+constexpr int64_t kFrameSlackBytes = 1024 * 1024;
+constexpr int kHighWaterMarkCount = 2'000;
+
+base::ZmqOptions socket_options(const CoreOptions& core) {
+  base::ZmqOptions options;
+  options.frame_size_max_bytes = core.client_credit_bytes + kFrameSlackBytes;
+  options.high_water_mark_count = kHighWaterMarkCount;
+  return options;
+}
+
+}  // namespace
+
+QueueService::QueueService(base::Clock& clock, const QueueServiceOptions& options,
+                           std::unique_ptr<QueueCore> core)
+    : clock_(clock), options_(options), core_(std::move(core)) {}
+
+Result<std::unique_ptr<QueueService>> QueueService::start(base::FileSystem& file_system,
+                                                          base::Clock& clock,
+                                                          const QueueServiceOptions& options) {
+  ASSIGN_OR_RETURN(auto core, QueueCore::open(file_system, clock, options.core));
+  std::unique_ptr<QueueService> service(new QueueService(clock, options, std::move(core)));
+  RETURN_IF_ERROR(service->listen());
+  QueueService* self = service.get();
+  self->writer_ = std::make_unique<LogWriter>(self->core_->log(), [self] { self->waker_.wake(); });
+  self->thread_ = std::thread([self] { self->run(); });
+  return service;
+}
+
+Status QueueService::listen() {
+  ASSIGN_OR_RETURN(auto socket, base::ZmqSocket::create(context_, base::ZmqType::kRouter,
+                                                        socket_options(options_.core)));
+  socket_ = std::make_unique<base::ZmqSocket>(std::move(socket));
+  ASSIGN_OR_RETURN(bound_endpoint_, socket_->bind(options_.listen));
+  return {};
+}
+
+QueueService::~QueueService() { stop(); }
+
+void QueueService::stop() {
+  {
+    base::MutexLock lock(mutex_);
+    is_stopping_ = true;
+  }
+  waker_.wake();
+  if (thread_.joinable()) thread_.join();
+  writer_.reset();
+  socket_.reset();
+}
+
+Status QueueService::failure() const {
+  base::MutexLock lock(mutex_);
+  return failure_;
+}
+
+void QueueService::fail(Status status) {
+  LOG_ERROR("queue: the log failed, the service ends; nothing unsynced was answered: {}",
+            status.to_string());
+  base::MutexLock lock(mutex_);
+  if (failure_.ok()) failure_ = std::move(status);
+}
+
+Status QueueService::call(const std::function<void(QueueCore&)>& work) {
+  Call call{.work = &work};
+  base::MutexLock lock(mutex_);
+  if (has_ended_) return unavailable("the queue service has ended");
+  calls_.push_back(&call);
+  waker_.wake();
+  changed_.wait(mutex_, [&call] { return call.is_done; });
+  return call.was_run ? Status() : unavailable("the queue service has ended");
+}
+
+void QueueService::run_calls() {
+  std::deque<Call*> calls;
+  {
+    base::MutexLock lock(mutex_);
+    calls.swap(calls_);
+  }
+  for (Call* call : calls) (*call->work)(*core_);
+  base::MutexLock lock(mutex_);
+  for (Call* call : calls) call->is_done = call->was_run = true;
+  changed_.notify_all();
+}
+
+void QueueService::run() {
+  last_group_ = clock_.monotonic();
+  while (true) {
+    std::vector<base::PollItem> items;
+    items.push_back({.fd = waker_.fd()});
+    // A log that cannot take more is not given more: the senders' credit runs out instead.
+    if (!core_->is_full_of_requests()) items.push_back({.socket = socket_.get()});
+    const auto polled = base::poll(items, kPollInterval);
+    if (!polled) fail(polled.error());
+    waker_.clear();
+    {
+      base::MutexLock lock(mutex_);
+      if (is_stopping_ || !failure_.ok()) break;
+    }
+    read_frames();
+    run_calls();
+    core_->tick();
+    write_log();
+    send_replies();
+    if (!core_->fatal().ok()) fail(core_->fatal());
+  }
+  finish();
+}
+
+void QueueService::read_frames() {
+  for (int i = 0; i < kFramesPerRound && !core_->is_full_of_requests(); ++i) {
+    auto frames = socket_->receive();
+    if (!frames) return fail(frames.error());
+    if (!*frames) return;
+    read_frame(**std::move(frames));
+  }
+}
+
+void QueueService::read_frame(std::vector<std::string> frames) {
+  const std::string& peer = frames.front();
+  v1::QueueFrame frame;
+  if (frames.size() != 2 || !base::decode_frame(frames[1], frame).ok()) {
+    return core_->handle_garbage(peer);
+  }
+  core_->handle(peer, frame, frames[1].size());
+}
+
+void QueueService::write_log() {
+  if (auto done = writer_->take_done()) {
+    if (!done->status.ok()) return fail(done->status);
+    core_->group_done(*done->group);
+    last_group_ = clock_.monotonic();
+  }
+  Log& log = core_->log();
+  if (log.is_group_in_flight()) return;
+  if (auto group = core_->seal()) return writer_->submit(std::move(group));
+  if (!log.ends_with_mark() && clock_.monotonic() - last_group_ >= options_.mark_after) {
+    writer_->submit(core_->seal_mark());
+  }
+}
+
+// --- replies ---
+
+void QueueService::send_replies() {
+  retry_unsent();
+  for (Outgoing& outgoing : core_->take_outgoing()) {
+#if defined(VERBATIM_FAULT_POINTS)
+    if (loses_answer && loses_answer()) continue;
+#endif
+    const auto it = unsent_.find(outgoing.peer);
+    if (it == unsent_.end() && send(outgoing)) continue;
+    Unsent& unsent = unsent_[outgoing.peer];
+    unsent.bytes += outgoing.frame.size();
+    unsent.outgoing.push_back(std::move(outgoing));
+    if (unsent.bytes <= options_.unsent_max_bytes) continue;
+    const auto dropped = std::move(unsent.outgoing);
+    unsent_.erase(dropped.front().peer);
+    for (const Outgoing& lost : dropped) drop(lost);
+  }
+}
+
+// False: the peer's buffer is full. A peer that is gone is dealt with here.
+bool QueueService::send(const Outgoing& outgoing) {
+  const Status status = socket_->send(outgoing.peer, {outgoing.frame});
+  if (status.ok()) return true;
+  if (status.code() == StatusCode::kResourceExhausted) return false;
+  drop(outgoing);
+  return true;
+}
+
+void QueueService::drop(const Outgoing& outgoing) {
+  ++dropped_count_;
+  core_->undeliverable(outgoing);
+}
+
+void QueueService::retry_unsent() {
+  for (auto it = unsent_.begin(); it != unsent_.end();) {
+    Unsent& unsent = it->second;
+    while (!unsent.outgoing.empty() && send(unsent.outgoing.front())) {
+      unsent.bytes -= unsent.outgoing.front().frame.size();
+      unsent.outgoing.pop_front();
+    }
+    it = unsent.outgoing.empty() ? unsent_.erase(it) : std::next(it);
+  }
+}
+
+// --- the end ---
+
+void QueueService::finish() {
+  core_->start_stopping();
+  // The group on its way comes first; its writer is this service's own and ends by itself.
+  while (core_->log().is_group_in_flight() && failure().ok()) {
+    auto done = writer_->take_done();
+    if (!done) {
+      std::vector<base::PollItem> items;
+      items.push_back({.fd = waker_.fd()});
+      ignore_error(base::poll(items, kPollInterval), "a timeout only looks again");
+      waker_.clear();
+    } else if (!done->status.ok()) {
+      fail(done->status);
+    } else {
+      core_->group_done(*done->group);
+    }
+  }
+  if (failure().ok()) {
+    Status status = core_->commit_group();
+    if (status.ok()) status = core_->log().write_final_mark();
+    if (!status.ok()) fail(status);
+  }
+  if (failure().ok()) send_replies();
+  base::MutexLock lock(mutex_);
+  has_ended_ = true;
+  for (Call* call : calls_) call->is_done = true;
+  calls_.clear();
+  changed_.notify_all();
+}
+
+}  // namespace verbatim::queue
