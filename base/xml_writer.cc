@@ -26,7 +26,11 @@ struct XmlWriter::State {
   int depth = 0;
   bool has_ended = false;
 
-  ~State() { xmlFreeTextWriter(writer); }
+  ~State() {
+    // What was not finished is not wanted: the library would hand it to the sink now.
+    if (status.ok()) status = cancelled("the writer was given up");
+    xmlFreeTextWriter(writer);
+  }
 
   // libxml2's output callbacks; -1 tells it to stop.
   static int write(void* context, const char* bytes, int size) {

@@ -83,9 +83,15 @@ class Adapter {
   // other one means reject without known culprits.
   virtual Result<Outcome> translate(const Batch& batch) = 0;
 
-  // Did this batch take effect? After kNotApplied the hub may replace it, so nothing of it may come
-  // into effect later.
+  // Did this batch take effect? Changes nothing.
   virtual Result<BatchState> batch_state(uint64_t number, std::string_view digest) = 0;
+
+  // The hub is about to hear that this batch did not take effect, and may then replace it: clear
+  // away what an interrupted attempt may have left visible. Until it is OK the hub is told nothing.
+  virtual Status discard(uint64_t number, std::string_view digest) {
+    (void)number, (void)digest;
+    return {};
+  }
 };
 
 }  // namespace verbatim::adapters

@@ -131,12 +131,21 @@ v1::FromAdapter BatchWorker::to_answer(const AssembledBatch& assembled, const Ou
   return answer;
 }
 
+Result<BatchState> BatchWorker::load_state(const v1::BatchStateQuestion& question) {
+  ASSIGN_OR_RETURN(const BatchState state,
+                   adapter_.batch_state(question.batch(), question.digest()));
+  if (state == BatchState::kNotApplied) {
+    RETURN_IF_ERROR(adapter_.discard(question.batch(), question.digest()));
+  }
+  return state;
+}
+
 v1::FromAdapter BatchWorker::answer(const v1::BatchStateQuestion& question) {
   v1::FromAdapter message;
   v1::BatchStateAnswer& answer = *message.mutable_batch_state();
   answer.set_batch(question.batch());
   answer.set_digest(question.digest());
-  const Result<BatchState> state = adapter_.batch_state(question.batch(), question.digest());
+  const Result<BatchState> state = load_state(question);
   // Unknown stays unspecified: the hub must not replace a batch on a guess.
   if (!state) {
     LOG_WARN("state of a batch not known batch={}: {}", question.batch(),

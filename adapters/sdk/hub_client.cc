@@ -38,7 +38,7 @@ struct HubClient::State {
   BatchWorker worker;
   Backoff backoff;
   bool is_active = false;
-  bool is_foreign = false;  // another chain: no retry can heal it
+  bool is_foreign = false;  // other batches' effects: no retry can heal it
 
   base::Mutex mutex;
   base::CondVar changed;
@@ -70,7 +70,9 @@ Status HubClient::State::run() {
 
 Status HubClient::State::attach() {
   ASSIGN_OR_RETURN(const std::string address, options.address());
-  ASSIGN_OR_RETURN(const AppliedBatch last, worker.load_last_applied());
+  const Result<AppliedBatch> last = worker.load_last_applied();
+  is_foreign = !last && last.error().code() == StatusCode::kFailedPrecondition;
+  if (!last) return last.error();
   HubConnection stream(address, options.limits);
   {
     base::MutexLock lock(mutex);
@@ -81,8 +83,8 @@ Status HubClient::State::attach() {
   hello.set_adapter(options.adapter);
   hello.set_instance(instance);
   hello.set_schema_revision(v1::SCHEMA_REVISION_CURRENT);
-  hello.set_last_applied_batch(last.number);
-  hello.set_last_applied_digest(last.digest);
+  hello.set_last_applied_batch(last->number);
+  hello.set_last_applied_digest(last->digest);
   hello.set_software(options.software);
   Status status = stream.open(hello, options.attach_deadline);
   if (status.ok()) status = serve(stream);

@@ -1,0 +1,171 @@
+#include "adapters/xml/output_dir.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdio>
+
+#include "adapters/xml/companion_document.h"
+#include "base/fault_point.h"
+#include "base/hex.h"
+#include "base/log.h"
+#include "base/xml_schema.h"
+
+namespace verbatim::adapters {
+namespace {
+
+constexpr std::string_view kPrefix = "batch-";
+constexpr std::string_view kDocumentSuffix = ".xml";
+constexpr std::string_view kCompanionSuffix = ".companion.xml";
+constexpr std::string_view kLockName = ".lock";
+
+std::string numbered_name(uint64_t batch, std::string_view suffix) {
+  char digits[32];
+  std::snprintf(digits, sizeof(digits), "%012llu", static_cast<unsigned long long>(batch));
+  return std::string(kPrefix) + digits + std::string(suffix);
+}
+
+Result<uint64_t> to_number(const std::string& text) {
+  uint64_t number = 0;
+  const char* end = text.data() + text.size();
+  const auto [last, error] = std::from_chars(text.data(), end, number);
+  if (error != std::errc() || last != end) return data_loss("not a number");
+  return number;
+}
+
+Result<CompanionFacts> to_facts(base::XmlRoot root) {
+  auto& attributes = root.attributes;
+  if (root.name != "Batch" || root.namespace_name != kCompanionNamespace) {
+    return data_loss("its outermost element is another");
+  }
+  if (attributes["format"] != kCompanionFormat) {
+    return failed_precondition("it was written by a newer version of this program format=" +
+                               attributes["format"]);
+  }
+  CompanionFacts facts;
+  facts.adapter = attributes["adapter"];
+  facts.document = attributes["document"];
+  ASSIGN_OR_RETURN(facts.batch.number, to_number(attributes["number"]));
+  ASSIGN_OR_RETURN(facts.batch.digest, base::from_hex(attributes["digest"]));
+  ASSIGN_OR_RETURN(facts.previous_digest, base::from_hex(attributes["previousDigest"]));
+  ASSIGN_OR_RETURN(facts.document_sha256, base::from_hex(attributes["documentSha256"]));
+  return facts;
+}
+
+}  // namespace
+
+Result<CompanionFacts> load_companion_facts(base::FileSystem& file_system,
+                                            const std::string& path) {
+  Result<base::XmlRoot> root = base::read_xml_root(file_system, path);
+  if (!root) {
+    const Status& error = root.error();
+    return error.code() == StatusCode::kInvalidArgument
+               ? data_loss("not a companion document: " + error.message())
+               : error;
+  }
+  Result<CompanionFacts> facts = to_facts(*std::move(root));
+  if (facts) return facts;
+  const StatusCode code = facts.error().code() == StatusCode::kFailedPrecondition
+                              ? StatusCode::kFailedPrecondition
+                              : StatusCode::kDataLoss;
+  return Status(code, "not a companion document: " + facts.error().message() + " path=" + path);
+}
+
+std::string document_name(uint64_t batch) { return numbered_name(batch, kDocumentSuffix); }
+std::string companion_name(uint64_t batch) { return numbered_name(batch, kCompanionSuffix); }
+
+std::optional<uint64_t> batch_of_companion_name(const std::string& name) {
+  if (!name.starts_with(kPrefix) || !name.ends_with(kCompanionSuffix)) return std::nullopt;
+  if (name.size() <= kPrefix.size() + kCompanionSuffix.size()) return std::nullopt;
+  const Result<uint64_t> number = to_number(
+      name.substr(kPrefix.size(), name.size() - kPrefix.size() - kCompanionSuffix.size()));
+  if (!number || companion_name(*number) != name) return std::nullopt;
+  return *number;
+}
+
+Status OutputDir::lock() {
+  if (lock_ != nullptr) return {};
+  RETURN_IF_ERROR(file_system_.create_directories(path_));
+  Result<std::unique_ptr<base::FileLock>> held =
+      file_system_.lock_file(join(std::string(kLockName)));
+  if (!held) return unavailable("the output folder is in use: " + held.error().message());
+  ASSIGN_OR_RETURN(const auto names, file_system_.list_directory(path_));
+  for (const std::string& name : names) {
+    if (!name.starts_with(kPrefix) || !name.ends_with(kTemporarySuffix)) continue;
+    RETURN_IF_ERROR(file_system_.remove(join(name)));
+    LOG_INFO("removed what an interrupted batch has left name={}", name);
+  }
+  lock_ = *std::move(held);
+  return {};
+}
+
+Result<std::optional<CompanionFacts>> OutputDir::load_newest() const {
+  const Result<std::vector<std::string>> names = file_system_.list_directory(path_);
+  if (!names) {
+    if (names.error().code() == StatusCode::kNotFound) return std::optional<CompanionFacts>();
+    return names.error();
+  }
+  uint64_t newest = 0;
+  for (const std::string& name : *names) {
+    newest = std::max(newest, batch_of_companion_name(name).value_or(0));
+  }
+  if (newest == 0) return std::optional<CompanionFacts>();
+  return load(newest);
+}
+
+Result<std::optional<CompanionFacts>> OutputDir::load(uint64_t batch) const {
+  Result<CompanionFacts> facts = load_companion_facts(file_system_, join(companion_name(batch)));
+  if (facts && facts->batch.number != batch) {
+    return data_loss("a companion document under the name of another batch name=" +
+                     companion_name(batch));
+  }
+  if (facts) return std::optional<CompanionFacts>(*std::move(facts));
+  if (facts.error().code() == StatusCode::kNotFound) return std::optional<CompanionFacts>();
+  return facts.error();
+}
+
+Result<DocumentFile> OutputDir::create_document(uint64_t batch) const {
+  return DocumentFile::create(file_system_, join(document_name(batch)));
+}
+
+Result<DocumentFile> OutputDir::create_companion(uint64_t batch) const {
+  return DocumentFile::create(file_system_, join(companion_name(batch)));
+}
+
+Result<std::optional<std::string>> OutputDir::load_document_sha256(uint64_t batch) const {
+  Result<std::string> sha = file_sha256(file_system_, join(document_name(batch)));
+  if (sha) return std::optional<std::string>(*std::move(sha));
+  if (sha.error().code() == StatusCode::kNotFound) return std::optional<std::string>();
+  return sha.error();
+}
+
+Status OutputDir::publish(DocumentFile& document, DocumentFile& companion) {
+  FAULT_POINT("xml.tmp_before_rename");
+  RETURN_IF_ERROR(document.rename());
+  RETURN_IF_ERROR(sync_directory());
+  FAULT_POINT("xml.between_renames");
+  RETURN_IF_ERROR(companion.rename());
+  RETURN_IF_ERROR(sync_directory());
+  has_failed_sync_ = false;
+  return {};
+}
+
+Status OutputDir::sync_names() {
+  if (has_failed_sync_) return unavailable("a directory sync has failed before path=" + path_);
+  return sync_directory();
+}
+
+Status OutputDir::sync_directory() {
+  const Status status = file_system_.sync_directory(path_);
+  if (!status.ok()) has_failed_sync_ = true;
+  return status;
+}
+
+Status OutputDir::set_aside(uint64_t batch) {
+  const std::string path = join(document_name(batch));
+  if (!file_system_.exists(path)) return {};
+  LOG_WARN("a document of a batch that is replaced was set aside name={}", document_name(batch));
+  RETURN_IF_ERROR(file_system_.rename(path, path + ".unfinished"));
+  return sync_directory();
+}
+
+}  // namespace verbatim::adapters

@@ -1,0 +1,90 @@
+// OutputDir: the folder of documents, and what it proves about applied batches.
+//
+// Per batch n two files: "batch-<12 digits>.xml" (Conversations) and "batch-<12 digits>.companion
+// .xml". The companion names the batch's digest and the document's SHA-256, so it is the record
+// that the batch was applied; there is no other state.
+//
+// What is on disk when, in the order of publish():
+//   1 both files synced under their temporary names   crash: two .tmp, removed at the next start
+//   2 document renamed, directory synced              crash: the document alone; a repeat goes on
+//   3 companion renamed, directory synced             the batch is applied
+//
+// I1 A companion under its final name stands beside a document that was durable before it.
+// I2 A file under its final name is never replaced by other content.
+// I3 After a failed directory sync the names are made anew: a later sync alone proves nothing.
+//
+// Threads: one at a time. Only the instance that holds the lock writes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "adapters/sdk/adapter.h"
+#include "adapters/xml/document_file.h"
+#include "base/file_system.h"
+#include "base/status.h"
+
+namespace verbatim::adapters {
+
+// What a companion says about itself.
+struct CompanionFacts {
+  std::string adapter;
+  AppliedBatch batch;
+  std::string previous_digest;
+  std::string document;
+  std::string document_sha256;
+};
+// Errors: kNotFound; kDataLoss for a file that is no companion; kFailedPrecondition for one of a
+// newer format; else the file system's.
+Result<CompanionFacts> load_companion_facts(base::FileSystem& file_system, const std::string& path);
+
+// "batch-000000000012.xml", "batch-000000000012.companion.xml"; numbers beyond twelve digits grow.
+std::string document_name(uint64_t batch);
+std::string companion_name(uint64_t batch);
+// The batch of a companion's name; nothing for any other name.
+std::optional<uint64_t> batch_of_companion_name(const std::string& name);
+
+class OutputDir {
+ public:
+  OutputDir(base::FileSystem& file_system, std::string path)
+      : file_system_(file_system), path_(std::move(path)) {}
+
+  // Creates the folder, locks it and removes what crashes have left. Errors: kUnavailable while
+  // another process holds it; else the file system's.
+  Status lock();
+  void unlock() { lock_.reset(); }
+  bool is_locked() const { return lock_ != nullptr; }
+
+  // Of the companion with the greatest number; nothing in an empty folder.
+  Result<std::optional<CompanionFacts>> load_newest() const;
+  // Of one batch; nothing where it has no companion.
+  Result<std::optional<CompanionFacts>> load(uint64_t batch) const;
+
+  // The batch's files on their way.
+  Result<DocumentFile> create_document(uint64_t batch) const;
+  Result<DocumentFile> create_companion(uint64_t batch) const;
+  // SHA-256 of the document under its final name; nothing where there is none.
+  Result<std::optional<std::string>> load_document_sha256(uint64_t batch) const;
+
+  // Steps 2 and 3; both files must be synced. Durable: the batch.
+  Status publish(DocumentFile& document, DocumentFile& companion);
+  // Durable: what stands in the folder now. Errors: also kUnavailable where a directory sync has
+  // failed before, as only publish() heals that (I3).
+  Status sync_names();
+
+  // Renames a document that has no companion to "<name>.unfinished": its batch will be replaced.
+  Status set_aside(uint64_t batch);
+
+ private:
+  std::string join(const std::string& name) const { return base::join_path(path_, name); }
+  Status sync_directory();
+
+  base::FileSystem& file_system_;
+  const std::string path_;
+  std::unique_ptr<base::FileLock> lock_;
+  bool has_failed_sync_ = false;
+};
+
+}  // namespace verbatim::adapters
