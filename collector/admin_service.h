@@ -1,0 +1,21 @@
+// CollectorAdmin: what verbatimctl asks the collector. Threads: gRPC's.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "collector/broker/queue_broker.h"
+#include "collector/sources/source.h"
+
+namespace grpc {
+class Service;
+}
+
+namespace verbatim::collector {
+
+// Gives the service; broker and sources must outlive it.
+std::unique_ptr<grpc::Service> create_admin_service(const QueueBroker& broker,
+                                                    const std::vector<const Source*>& sources);
+
+}  // namespace verbatim::collector

@@ -1,0 +1,158 @@
+// verbatim-collector: takes events from the sources, makes them durable in the queue, and answers.
+#include <unistd.h>
+
+#include <memory>
+#include <vector>
+
+#include "base/grpc_server.h"
+#include "base/log.h"
+#include "base/service.h"
+#include "collector/admin_service.h"
+#include "collector/broker/queue_broker.h"
+#include "collector/sources/grpc/grpc_source.h"
+#include "collector/sources/zmq/zmq_source.h"
+#include "queue/client/zmq_queue_client.h"
+
+#if defined(VERBATIM_HAS_XCP_SOURCE)
+#include "collector/sources/xcp/xcp_source.h"
+#endif
+
+namespace verbatim::collector {
+namespace {
+
+constexpr std::string_view kService = "verbatim-collector";
+// Beyond an event's own deadline nothing is left to wait for.
+constexpr std::chrono::milliseconds kStopMargin{500};
+
+using Sources = std::vector<std::unique_ptr<Source>>;
+
+Sources create_sources(const v1::Collector& config, Broker& broker) {
+  Sources sources;
+  const std::chrono::milliseconds deadline(config.event_deadline_ms());
+  if (config.grpc().enabled()) {
+    GrpcSourceOptions options;
+    options.listen = config.grpc().listen();
+    options.credit_events = config.grpc().credit_events();
+    options.event_deadline = deadline;
+    sources.push_back(std::make_unique<GrpcSource>(std::move(options), broker));
+  }
+  if (config.zmq().enabled()) {
+    ZmqSourceOptions options;
+    options.listen = config.zmq().listen();
+    options.credit_events = config.zmq().credit_events();
+    options.event_deadline = deadline;
+    sources.push_back(std::make_unique<ZmqSource>(std::move(options), broker));
+  }
+#if defined(VERBATIM_HAS_XCP_SOURCE)
+  for (const v1::XcpSource& xcp : config.xcp()) {
+    sources.push_back(std::make_unique<XcpSource>(xcp, broker));
+  }
+#endif
+  return sources;
+}
+
+QueueBrokerOptions broker_options(const v1::Config& config, Profile profile) {
+  const v1::Collector& collector = config.collector();
+  QueueBrokerOptions options{.profile = std::move(profile)};
+  options.collector_name = collector.name();
+  options.data_dir = collector.data_dir();
+  options.completer.internal_domains = {collector.internal_domains().begin(),
+                                        collector.internal_domains().end()};
+  options.completer.message_max_bytes = config.queue().message_max_bytes();
+  options.event_deadline = std::chrono::milliseconds(collector.event_deadline_ms());
+  options.outbox_max_bytes = static_cast<uint64_t>(collector.outbox_max_bytes());
+  if (collector.grpc().enabled()) options.sources.emplace_back("grpc", "grpc");
+  if (collector.zmq().enabled()) options.sources.emplace_back("zmq", "zmq");
+  for (const auto& xcp : collector.xcp()) options.sources.emplace_back(xcp.name(), "xcp");
+  options.on_fatal = [](const Status& status) {
+    // Whatever was answered is on disk or in the queue; going on could answer for what is not.
+    LOG_ERROR("the collector ends: {}", status.to_string());
+    _exit(1);
+  };
+  return options;
+}
+
+Result<std::unique_ptr<queue::QueueClient>> create_client(const v1::Config& config) {
+  const v1::Collector& collector = config.collector();
+  queue::ZmqQueueClientOptions options;
+  ASSIGN_OR_RETURN(options.address, base::resolve_address(base::posix_file_system(), config,
+                                                          collector.queue_address(), "listen"));
+  options.client_name = "collector." + collector.name();
+  options.producer = collector.name();
+  options.queue = collector.queue();
+  return queue::create_zmq_queue_client(options);
+}
+
+// Reads no more, answers what is under way, and leaves everything synced.
+void stop_all(Sources& sources, queue::QueueClient& client, QueueBroker& broker,
+              std::chrono::milliseconds patience) {
+  for (auto& source : sources) source->stop(patience);
+  client.stop();
+  broker.stop();
+}
+
+Status start_sources(Sources& sources, std::map<std::string, std::string>& endpoints) {
+  for (auto& source : sources) {
+    RETURN_IF_ERROR(source->start());
+    endpoints[source->name() + "_listen"] = source->bound_address();
+    LOG_INFO("source listens name={} protocol={} address={}", source->name(), source->protocol(),
+             source->bound_address());
+  }
+  return {};
+}
+
+Status run(const v1::Config& config) {
+  const v1::Collector& collector = config.collector();
+  base::FileSystem& file_system = base::posix_file_system();
+  RETURN_IF_ERROR(base::check_data_dir(file_system, collector.data_dir()));
+  ASSIGN_OR_RETURN(Profile profile, Profile::create(collector.profile()));
+  ASSIGN_OR_RETURN(const auto client, create_client(config));
+  ASSIGN_OR_RETURN(
+      const auto broker,
+      QueueBroker::create(file_system, *client, broker_options(config, std::move(profile))));
+  broker->start();
+  Sources sources = create_sources(collector, *broker);
+  const std::chrono::milliseconds patience =
+      std::chrono::milliseconds(collector.event_deadline_ms()) + kStopMargin;
+  std::vector<const Source*> rows;
+  for (const auto& source : sources) rows.push_back(source.get());
+  const auto admin = create_admin_service(*broker, rows);
+  std::map<std::string, std::string> endpoints;
+  Status status = start_sources(sources, endpoints);
+  if (status.ok()) {
+    auto server = base::GrpcServer::start(collector.admin_listen(), {admin.get()});
+    if (server.has_value()) {
+      endpoints["admin_listen"] = (*server)->bound_address();
+      auto ready =
+          base::ReadyFile::write(file_system, collector.data_dir(), "collector", endpoints);
+      status = ready.error();
+      if (status.ok()) {
+        LOG_INFO("ready admin_listen={}", (*server)->bound_address());
+        const int signal = base::wait_for_stop_signal();
+        LOG_INFO("stopping signal={}", signal);
+      }
+      stop_all(sources, *client, *broker, patience);
+    } else {
+      status = server.error();
+    }
+  }
+  stop_all(sources, *client, *broker, std::chrono::milliseconds(0));
+  return status;
+}
+
+}  // namespace
+}  // namespace verbatim::collector
+
+int main(int argc, char** argv) {
+  verbatim::base::install_signal_handlers();
+  const auto start =
+      verbatim::base::start_service(std::string(verbatim::collector::kService), argc, argv);
+  if (!start.arguments) return start.exit_code;
+  const verbatim::Status status = verbatim::collector::run(start.arguments->config);
+  if (!status.ok()) {
+    LOG_ERROR("{}", status.to_string());
+    return 1;
+  }
+  LOG_INFO("stopped");
+  return 0;
+}
