@@ -31,7 +31,8 @@ void enable_plugins() {
 
 void set_limits(grpc::ServerBuilder& builder, const GrpcServerOptions& options) {
   builder.SetMaxReceiveMessageSize(options.message_size_max_bytes);
-  builder.SetMaxSendMessageSize(options.message_size_max_bytes);
+  builder.SetMaxSendMessageSize(options.send_size_max_bytes > 0 ? options.send_size_max_bytes
+                                                                : options.message_size_max_bytes);
   // Two services on one port would share its connections by chance; the second must fail to start.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   // Adapters and clients ping idle streams to notice a dead peer.

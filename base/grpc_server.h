@@ -17,6 +17,8 @@ namespace verbatim::base {
 
 struct GrpcServerOptions {
   int message_size_max_bytes = 16 * 1024 * 1024;
+  // Largest message sent; 0: as above.
+  int send_size_max_bytes = 0;
   // How long stop() lets calls that run come to their end before it cancels them.
   std::chrono::milliseconds stop_deadline{2'000};
 };

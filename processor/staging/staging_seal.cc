@@ -60,7 +60,9 @@ Result<SealOutcome> Staging::seal(const std::string& name, const BatchLimits& li
   outcome.is_adapter_too_old = plan.is_adapter_too_old;
   if (plan.members.empty()) return outcome;
   // Stored events never change, so their bytes are read without the mutex.
-  ASSIGN_OR_RETURN(auto events, load_events(plan.members));
+  auto read = load_events(plan.members);
+  if (read.error().code() == StatusCode::kNotFound) return aborted(read.error().message());
+  ASSIGN_OR_RETURN(auto events, std::move(read));
   SliceBuilder slices;
   RETURN_IF_ERROR(slice_events(events, slices));
   RETURN_IF_ERROR(name_slices(slices));
@@ -193,7 +195,15 @@ Result<std::shared_ptr<const LoadedBatch>> Staging::load_sealed(const std::strin
     if (!adapter->sealed) return not_found("no batch is under way adapter=" + name);
     loaded->seal = *adapter->sealed;
   }
-  ASSIGN_OR_RETURN(loaded->events, load_events(members_of(loaded->seal.row)));
+  auto events = load_events(members_of(loaded->seal.row));
+  if (events.error().code() == StatusCode::kNotFound) {
+    base::MutexLock lock(mutex_);
+    ASSIGN_OR_RETURN(const Adapter* adapter, find_adapter(name));
+    const bool is_overtaken = !adapter->sealed || adapter->sealed->batch != loaded->seal.batch;
+    return is_overtaken ? aborted("the batch was overtaken by deletion adapter=" + name)
+                        : data_loss(events.error().message() + " adapter=" + name);
+  }
+  ASSIGN_OR_RETURN(loaded->events, std::move(events));
   if (batch_digest(loaded->seal.row.header(), loaded->events) != loaded->seal.row.digest()) {
     return data_loss("a sealed batch no longer has its digest adapter=" + name +
                      " batch=" + std::to_string(loaded->seal.batch));

@@ -1,0 +1,76 @@
+#include "processor/hub/session.h"
+
+namespace verbatim::processor {
+namespace {
+
+// One batch, one question and heartbeats are all that can wait; more is a writer that has stopped.
+constexpr size_t kOutboxMaxCount = 256;
+
+}  // namespace
+
+bool Session::push(v1::ToAdapter message) {
+  base::MutexLock lock(mutex_);
+  return push_locked({std::move(message), nullptr, 0});
+}
+
+bool Session::push_batch(std::shared_ptr<const LoadedBatch> batch, uint64_t store_epoch) {
+  base::MutexLock lock(mutex_);
+  return push_locked({{}, std::move(batch), store_epoch});
+}
+
+bool Session::push_locked(Outgoing outgoing) {
+  if (is_closed_) return false;
+  if (outbox_.size() >= kOutboxMaxCount) {
+    is_closed_ = true;
+    reason_ = resource_exhausted("the adapter does not read its stream");
+    outbox_.clear();
+    changed_.notify_all();
+    return false;
+  }
+  outbox_.push_back(std::move(outgoing));
+  changed_.notify_all();
+  return true;
+}
+
+std::optional<Session::Outgoing> Session::next() {
+  base::MutexLock lock(mutex_);
+  changed_.wait(mutex_, [this]() REQUIRES(mutex_) { return is_closed_ || !outbox_.empty(); });
+  if (is_closed_) return std::nullopt;
+  Outgoing outgoing = std::move(outbox_.front());
+  outbox_.pop_front();
+  return outgoing;
+}
+
+std::optional<Session::Outgoing> Session::try_next() {
+  base::MutexLock lock(mutex_);
+  if (is_closed_ || outbox_.empty()) return std::nullopt;
+  Outgoing outgoing = std::move(outbox_.front());
+  outbox_.pop_front();
+  return outgoing;
+}
+
+void Session::close(Status reason) {
+  base::MutexLock lock(mutex_);
+  if (is_closed_) return;
+  is_closed_ = true;
+  reason_ = std::move(reason);
+  outbox_.clear();
+  changed_.notify_all();
+}
+
+bool Session::is_closed() const {
+  base::MutexLock lock(mutex_);
+  return is_closed_;
+}
+
+Status Session::close_reason() const {
+  base::MutexLock lock(mutex_);
+  return reason_;
+}
+
+bool Session::wait_closed(std::chrono::milliseconds timeout) {
+  base::MutexLock lock(mutex_);
+  return changed_.wait_for(mutex_, timeout, [this]() REQUIRES(mutex_) { return is_closed_; });
+}
+
+}  // namespace verbatim::processor

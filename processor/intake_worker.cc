@@ -1,0 +1,133 @@
+#include "processor/intake_worker.h"
+
+#include <algorithm>
+
+#include "base/fault_point.h"
+#include "base/log.h"
+
+namespace verbatim::processor {
+
+using std::chrono::milliseconds;
+
+IntakeWorker::IntakeWorker(Staging& staging, IntakeOptions options, QueueDoor door,
+                           std::function<void()> on_staged)
+    : staging_(staging),
+      options_(std::move(options)),
+      door_(std::move(door)),
+      on_staged_(std::move(on_staged)) {}
+
+IntakeWorker::~IntakeWorker() { stop(); }
+
+void IntakeWorker::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+void IntakeWorker::stop() {
+  std::shared_ptr<queue::QueueClient> client;
+  {
+    base::MutexLock lock(mutex_);
+    is_stopping_ = true;
+    client = client_;
+    changed_.notify_all();
+  }
+  if (client != nullptr) client->stop();
+  if (thread_.joinable()) thread_.join();
+}
+
+std::string IntakeWorker::notice() const {
+  base::MutexLock lock(mutex_);
+  return notice_;
+}
+
+void IntakeWorker::set_notice(std::string notice) {
+  base::MutexLock lock(mutex_);
+  notice_ = std::move(notice);
+}
+
+// False when it is to stop.
+bool IntakeWorker::wait(milliseconds time) {
+  base::MutexLock lock(mutex_);
+  return !changed_.wait_for(mutex_, time, [this]() REQUIRES(mutex_) { return is_stopping_; });
+}
+
+void IntakeWorker::run() {
+  milliseconds delay{0};
+  while (wait(delay)) {
+    if (!staging_.fatal().ok()) return;
+    if (is_full()) {
+      delay = milliseconds(100);
+      continue;
+    }
+    const Status status = take_once();
+    if (status.ok()) {
+      delay = milliseconds(0);
+      continue;
+    }
+    if (delay.count() == 0) {
+      LOG_WARN("the queue gives nothing, trying again queue={}: {}", options_.queue,
+               status.to_string());
+      set_notice("queue '" + options_.queue + "' gives nothing: " + status.message());
+    }
+    delay = std::clamp(2 * delay, options_.retry_min, options_.retry_max);
+  }
+}
+
+bool IntakeWorker::is_full() {
+  const uint64_t bytes = staging_.staged_bytes();
+  const bool was_holding = is_holding_;
+  if (bytes >= options_.staging_high_bytes) is_holding_ = true;
+  if (bytes < options_.staging_low_bytes) is_holding_ = false;
+  if (is_holding_ != was_holding) {
+    LOG_WARN("staging is {} queue={} bytes={}",
+             is_holding_ ? "above its high mark, nothing is taken" : "below its low mark again",
+             options_.queue, bytes);
+    set_notice(is_holding_ ? "staging is above its high mark: nothing is taken from queue '" +
+                                 options_.queue + "' until the adapters have caught up"
+                           : "");
+  }
+  return is_holding_;
+}
+
+Status IntakeWorker::ensure_client() {
+  ASSIGN_OR_RETURN(const std::string address, door_.address());
+  {
+    base::MutexLock lock(mutex_);
+    if (is_stopping_) return cancelled("stopping");
+    if (client_ != nullptr && address == address_) return {};
+  }
+  ASSIGN_OR_RETURN(auto made, door_.connect(address));
+  std::shared_ptr<queue::QueueClient> fresh = std::move(made);
+  base::MutexLock lock(mutex_);
+  if (client_ != nullptr) client_->stop();
+  if (is_stopping_) fresh->stop();
+  client_ = std::move(fresh);
+  address_ = address;
+  return {};
+}
+
+Status IntakeWorker::take_once() {
+  std::shared_ptr<queue::QueueClient> client;
+  {
+    base::MutexLock lock(mutex_);
+    client = client_;
+  }
+  if (client == nullptr || !client->is_connected()) {
+    RETURN_IF_ERROR(ensure_client());
+    base::MutexLock lock(mutex_);
+    client = client_;
+  }
+  ASSIGN_OR_RETURN(queue::Lease lease, client->receive(options_.receive));
+  set_notice("");
+  if (lease.messages.empty()) return {};
+  ASSIGN_OR_RETURN(const StageOutcome outcome, staging_.stage(options_.queue, lease.messages));
+  FAULT_POINT("processor.staged_before_commit");
+  if (outcome.stored_count > 0) on_staged_();
+  const Status committed = client->commit(lease.id);
+  if (!committed.ok()) {
+    LOG_WARN("a lease was not committed, its messages come again queue={} count={}: {}",
+             options_.queue, lease.messages.size(), committed.to_string());
+  }
+  return {};
+}
+
+}  // namespace verbatim::processor

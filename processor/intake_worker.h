@@ -1,0 +1,79 @@
+// IntakeWorker: takes the messages of one queue into staging, for as long as it runs.
+//
+// I1 A lease is committed only after stage() has returned: what is lost in between comes again and
+//    is known by its lookup id.
+// I2 It never gives up: a queue that is away is asked again with a growing delay, for ever. Above
+//    the high mark it takes nothing, until staging is below the low mark.
+// I3 Only a failure of staging ends it.
+//
+// Life cycle: create → start → stop. Threads: one of its own; everything else from any.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "base/mutex.h"
+#include "processor/staging/staging.h"
+#include "queue/client/queue_client.h"
+
+namespace verbatim::processor {
+
+struct IntakeOptions {
+  std::string queue;
+  queue::ReceiveOptions receive;
+  uint64_t staging_high_bytes = 32ULL << 30;
+  uint64_t staging_low_bytes = 28ULL << 30;
+  std::chrono::milliseconds retry_min{20};
+  std::chrono::milliseconds retry_max{1'000};
+};
+
+// Where the queue is reached now (it may move when it is configured as "@queue"), and how.
+struct QueueDoor {
+  std::function<Result<std::string>()> address;
+  std::function<Result<std::unique_ptr<queue::QueueClient>>(const std::string& address)> connect;
+};
+
+class IntakeWorker {
+ public:
+  // `staging` outlives the worker. `on_staged` is called after each durable intake.
+  IntakeWorker(Staging& staging, IntakeOptions options, QueueDoor door,
+               std::function<void()> on_staged);
+  ~IntakeWorker();
+
+  void start();
+  // Safe twice and before start; returns when its thread has ended.
+  void stop();
+
+  // A sentence for people, empty when all is well.
+  std::string notice() const;
+
+ private:
+  void run();
+  // One receive and all that follows. Errors: the queue is away.
+  Status take_once();
+  Status ensure_client();
+  bool is_full();
+  bool wait(std::chrono::milliseconds time);
+  void set_notice(std::string notice);
+
+  Staging& staging_;
+  const IntakeOptions options_;
+  const QueueDoor door_;
+  const std::function<void()> on_staged_;
+  bool is_holding_ = false;
+  std::string address_;
+  std::thread thread_;
+
+  mutable base::Mutex mutex_;
+  base::CondVar changed_;
+  bool is_stopping_ GUARDED_BY(mutex_) = false;
+  std::string notice_ GUARDED_BY(mutex_);
+  // Set by the thread, under the mutex because stop() uses it.
+  std::shared_ptr<queue::QueueClient> client_ GUARDED_BY(mutex_);
+};
+
+}  // namespace verbatim::processor

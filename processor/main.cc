@@ -1,0 +1,51 @@
+// verbatim-processor: takes events from the queues into staging and hands them to the adapters.
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/file_system.h"
+#include "base/log.h"
+#include "base/service.h"
+#include "processor/processor.h"
+
+namespace verbatim::processor {
+namespace {
+
+constexpr const char* kName = "verbatim-processor";
+
+// Until a signal asks for it (0), or staging has failed (1).
+int wait_for_end(const Processor& service) {
+  while (base::wait_for_stop_signal(std::chrono::milliseconds(200)) == 0) {
+    if (!service.failure().ok()) return EXIT_FAILURE;
+  }
+  return EXIT_SUCCESS;
+}
+
+Result<int> run(const v1::Config& config) {
+  ASSIGN_OR_RETURN(auto service, Processor::create(config));
+  RETURN_IF_ERROR(service->start());
+  ASSIGN_OR_RETURN(
+      const auto ready,
+      base::ReadyFile::write(
+          base::posix_file_system(), config.processor().data_dir(), kName,
+          {{"admin_listen", service->admin_address()}, {"hub_listen", service->hub_address()}}));
+  LOG_INFO("ready admin={} hub={}", service->admin_address(), service->hub_address());
+  const int exit_code = wait_for_end(*service);
+  service->stop();
+  LOG_INFO("stopped exit_code={}", exit_code);
+  return exit_code;
+}
+
+}  // namespace
+}  // namespace verbatim::processor
+
+int main(int argc, char** argv) {
+  namespace processor = verbatim::processor;
+  verbatim::base::install_signal_handlers();
+  const auto start = verbatim::base::start_service(processor::kName, argc, argv);
+  if (!start.arguments) return start.exit_code;
+  const auto exit_code = processor::run(start.arguments->config);
+  if (exit_code) return *exit_code;
+  std::fprintf(stderr, "%s: %s\n", processor::kName, exit_code.error().message().c_str());
+  return EXIT_FAILURE;
+}
