@@ -152,8 +152,10 @@ void Builder::build_body() {
       return build_room_destroyed(false);
     case EventShape::kRoomClosed:
       return build_room_destroyed(true);
-    case EventShape::kRoomPacket:
     case EventShape::kRoomMessage:
+      if (!is_message()) reason_ = "a message event without a message";
+      [[fallthrough]];
+    case EventShape::kRoomPacket:
       return is_message() ? build_message() : build_other();
     case EventShape::kRoomConfigured:
       return build_room_configured();
@@ -422,7 +424,10 @@ void Builder::check_people() {
     if (needs_actor && event_.actor().address().empty()) reason_ = "an event without an actor";
     return;
   }
-  if (event_.conversation().kind() == v1::CONVERSATION_KIND_ROOM) return;
+  if (event_.conversation().kind() == v1::CONVERSATION_KIND_ROOM) {
+    if (room().empty()) reason_ = "a room without an address";
+    return;
+  }
   if (input_.name.shape != EventShape::kOther && !event_.has_other()) {
     reason_ = "a room event without a room";
   }
