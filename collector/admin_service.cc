@@ -52,9 +52,9 @@ class AdminService final : public v1::CollectorAdmin::Service {
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> create_admin_service(const QueueBroker& broker,
+std::shared_ptr<grpc::Service> create_admin_service(const QueueBroker& broker,
                                                     const std::vector<const Source*>& sources) {
-  return std::make_unique<AdminService>(broker, sources);
+  return std::make_shared<AdminService>(broker, sources);
 }
 
 }  // namespace verbatim::collector

@@ -15,7 +15,7 @@ class Service;
 namespace verbatim::collector {
 
 // Gives the service; broker and sources must outlive it.
-std::unique_ptr<grpc::Service> create_admin_service(const QueueBroker& broker,
+std::shared_ptr<grpc::Service> create_admin_service(const QueueBroker& broker,
                                                     const std::vector<const Source*>& sources);
 
 }  // namespace verbatim::collector

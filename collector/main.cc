@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/config.h"
 #include "base/grpc_server.h"
 #include "base/log.h"
 #include "base/service.h"
@@ -53,7 +54,8 @@ Sources create_sources(const v1::Collector& config, Broker& broker) {
 
 QueueBrokerOptions broker_options(const v1::Config& config, Profile profile) {
   const v1::Collector& collector = config.collector();
-  QueueBrokerOptions options{.profile = std::move(profile)};
+  QueueBrokerOptions options;
+  options.profile = std::move(profile);
   options.collector_name = collector.name();
   options.data_dir = collector.data_dir();
   options.completer.internal_domains = {collector.internal_domains().begin(),
