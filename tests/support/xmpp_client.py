@@ -13,10 +13,12 @@ import sys
 import time
 import uuid
 
-import slixmpp
-from slixmpp.xmlstream import ET
-from slixmpp.xmlstream.handler import Callback
-from slixmpp.xmlstream.matcher import MatchXPath
+logging.getLogger("slixmpp").setLevel(logging.CRITICAL)  # errors reach the caller as exceptions
+
+import slixmpp  # noqa: E402
+from slixmpp.xmlstream import ET  # noqa: E402
+from slixmpp.xmlstream.handler import Callback  # noqa: E402
+from slixmpp.xmlstream.matcher import MatchXPath  # noqa: E402
 
 MUC_USER = "http://jabber.org/protocol/muc#user"
 TIMEOUT_S = 60
@@ -344,7 +346,6 @@ def main():
     for name in ("--jid", "--room", "--nick"):
         parser.add_argument(name, required=True)
     parser.add_argument("--port", type=int, required=True)
-    logging.basicConfig(level=logging.ERROR)
     asyncio.run(_run(parser.parse_args()))
 
 

@@ -3,7 +3,7 @@
 
 local async = require "util.async";
 local st = require "util.stanza";
-local now = require "util.time".now;
+local now = require "util.time".monotonic;
 
 local bounce_text = "Not delivered: it could not be archived in time. Please try again later.";
 

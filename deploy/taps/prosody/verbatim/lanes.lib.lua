@@ -9,7 +9,7 @@
 
 local async = require "util.async";
 local timer = require "util.timer";
-local now = require "util.time".now;
+local now = require "util.time".monotonic;
 
 local lanes = {}; -- key -> { owner = coroutine, waiting = { done, ... } }
 local acts = setmetatable({}, { __mode = "k" }); -- coroutine -> the act it runs

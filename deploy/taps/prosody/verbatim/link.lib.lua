@@ -12,11 +12,14 @@ local new_xmpp_stream = require "util.xmppstream".new;
 local sha1 = require "util.hashes".sha1;
 local st = require "util.stanza";
 local timer = require "util.timer";
-local now = require "util.time".now;
+local wall_clock = require "util.time".now;
+local now = require "util.time".monotonic; -- limits run on it
 
 local xmlns_event = "urn:x-verbatim:xcp-event:1";
 local xmlns_link = "jabber:component:connect";
 local handshake_timeout = 5;
+-- A link on which nothing is answered for so many time limits is dialled anew.
+local silent_limits = 4;
 local answer_size_limit = 4 * 1024 * 1024;
 -- What may wait in Prosody's memory because the collector does not read; above it nothing more is sent.
 local unsent_limit = 32 * 1024 * 1024;
@@ -39,7 +42,7 @@ function link_methods:compose(kind, name, attributes, child)
 	local seq = self.next_seq;
 	self.next_seq = seq + 1;
 	local id = "eb-"..self.boot.."-"..seq;
-	local event = { xmlns = xmlns_event, name = name, boot = self.boot, seq = tostring(seq), time = timestamp(now()) };
+	local event = { xmlns = xmlns_event, name = name, boot = self.boot, seq = tostring(seq), time = timestamp(wall_clock()) };
 	for key, value in pairs(attributes) do
 		event[key] = tostring(value);
 	end
@@ -67,7 +70,7 @@ function link_methods:request(name, attributes, child, limit, callback)
 	if limit <= 0 then
 		return callback(error_verdict("no link"));
 	end
-	local request = { id = id, seq = seq, xml = xml, callback = callback };
+	local request = { id = id, seq = seq, xml = xml, callback = callback, since = now() };
 	self.requests[seq], self.by_id[id] = request, request;
 	self.pending_count = self.pending_count + 1;
 	request.timer = timer.add_task(limit, function () self:expire(request); end);
@@ -94,8 +97,12 @@ function link_methods:settle(request, verdict)
 end
 
 function link_methods:expire(request)
-	self:settle(request, error_verdict(self:is_active() and "no answer in time" or "no link"));
-	if self:is_active() and now() - self.last_heard > 2 * self.options.verdict_timeout then
+	local is_active = self:is_active();
+	if is_active and self.last_heard < request.since then
+		self.silent_since = self.silent_since or request.since;
+	end
+	self:settle(request, error_verdict(is_active and "no answer in time" or "no link"));
+	if is_active and self.silent_since and now() - self.silent_since > silent_limits * self.options.verdict_timeout then
 		self:drop("the collector does not answer");
 	end
 end
@@ -159,7 +166,7 @@ end
 
 function callbacks.handlestanza(session, stanza)
 	local link = session.link;
-	link.last_heard = now();
+	link.last_heard, link.silent_since = now(), nil;
 	if stanza.name == "handshake" then
 		link:activate();
 	elseif stanza.name == "xdb" and link:is_active() then
@@ -182,7 +189,7 @@ local links = {}; -- connection -> link
 
 function listener.onconnect(conn)
 	local link = links[conn];
-	link.conn, link.state, link.unsent, link.last_heard = conn, "handshake", 0, now();
+	link.conn, link.state, link.unsent, link.last_heard, link.silent_since = conn, "handshake", 0, now(), nil;
 	link.session = { link = link, notopen = true };
 	link.stream = new_xmpp_stream(link.session, callbacks, answer_size_limit);
 	conn:setoption("keepalive", true);
@@ -258,7 +265,7 @@ end
 local function new(options, log, on_active)
 	return setmetatable({
 		options = options, log = log, on_active = on_active, state = "down", down_since = now(),
-		boot = string.format("%d", math.floor(now() * 1000000)), next_seq = 1, last_heard = 0, unsent = 0,
+		boot = string.format("%d", math.floor(wall_clock() * 1000000)), next_seq = 1, last_heard = 0, unsent = 0,
 		requests = {}, by_id = {}, pending_count = 0, back_off = options.reconnect_min,
 	}, link_mt);
 end
