@@ -75,8 +75,14 @@ void QueueCore::handle(const std::string& peer, const v1::QueueFrame& frame, siz
     client->last_seen = clock_.monotonic();
     client->is_silent = false;
   }
-  if (frame.kind_case() == v1::QueueFrame::kHeartbeat) return;
   Request request{.peer = peer, .frame = frame};
+  if (frame.kind_case() == v1::QueueFrame::kHeartbeat) {
+    // Only a stranger hears back: it is a client that has not noticed our restart.
+    if (client == nullptr) {
+      refuse(request, refused(v1::Refused::REASON_HELLO_WANTED, "say hello first"));
+    }
+    return;
+  }
   if (frame.request_id() == 0) {
     ++garbage_count_;
     return;

@@ -158,7 +158,7 @@ void QueueService::send_replies() {
   retry_unsent();
   for (Outgoing& outgoing : core_->take_outgoing()) {
 #if defined(VERBATIM_FAULT_POINTS)
-    if (loses_answer && loses_answer()) continue;
+    if (options_.loses_answer && options_.loses_answer()) continue;
 #endif
     const auto it = unsent_.find(outgoing.peer);
     if (it == unsent_.end() && send(outgoing)) continue;

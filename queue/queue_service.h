@@ -35,6 +35,10 @@ struct QueueServiceOptions {
   std::chrono::milliseconds mark_after{100};
   // Replies held for one peer that does not read; beyond it the peer counts as gone.
   size_t unsent_max_bytes = 64 * 1024 * 1024;
+#if defined(VERBATIM_FAULT_POINTS)
+  // Tests: answers are lost on purpose where this says so.
+  std::function<bool()> loses_answer;
+#endif
 };
 
 class QueueService {
@@ -60,11 +64,6 @@ class QueueService {
 
   // Replies that could not be delivered.
   uint64_t dropped_count() const { return dropped_count_.load(); }
-
-#if defined(VERBATIM_FAULT_POINTS)
-  // Tests: answers are lost on purpose where this says so.
-  std::function<bool()> loses_answer;
-#endif
 
  private:
   struct Call {
