@@ -50,6 +50,16 @@ std::string to_bind_form(std::string endpoint) {
   return endpoint;
 }
 
+// "tcp://[::ffff:127.0.0.1]:1" is how an IPv6 socket names an IPv4 address; people and other
+// programs want "tcp://127.0.0.1:1".
+std::string from_mapped_form(std::string endpoint) {
+  constexpr std::string_view kMapped = "tcp://[::ffff:";
+  const size_t bracket = endpoint.find(']');
+  if (!endpoint.starts_with(kMapped) || bracket == std::string::npos) return endpoint;
+  return "tcp://" + endpoint.substr(kMapped.size(), bracket - kMapped.size()) +
+         endpoint.substr(bracket + 1);
+}
+
 }  // namespace
 
 struct ZmqContext::State {
@@ -115,7 +125,7 @@ Result<ZmqSocket> ZmqSocket::create(ZmqContext& context, ZmqType type, const Zmq
 Result<std::string> ZmqSocket::bind(const std::string& endpoint) {
   try {
     state_->socket.bind(to_bind_form(endpoint));
-    state_->bound_endpoint = state_->socket.get(zmq::sockopt::last_endpoint);
+    state_->bound_endpoint = from_mapped_form(state_->socket.get(zmq::sockopt::last_endpoint));
     return state_->bound_endpoint;
   } catch (const zmq::error_t& error) {
     return zmq_status(error.num(), "bind", "endpoint=" + endpoint);
