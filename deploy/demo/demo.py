@@ -21,6 +21,8 @@ from conversation import Conversation  # noqa: E402
 from managed_process import HarnessError, wait_until  # noqa: E402
 from services import Services  # noqa: E402
 
+# Of a long conversation the transcript shows the beginning and the end; the documents have all of it.
+SHOWN_AT_START, SHOWN_AT_END = 12, 14
 BOLD, DIM, OFF = ("\033[1m", "\033[2m", "\033[0m") if sys.stdout.isatty() else ("", "", "")
 
 
@@ -86,7 +88,11 @@ def print_transcript(archive):
         by_channel[post.channel].append(post)
     for channel, posts in by_channel.items():
         print(f"  {BOLD}{channel}{OFF}")
-        for post in posts:
+        for number, post in enumerate(posts):
+            if SHOWN_AT_START <= number < len(posts) - SHOWN_AT_END:
+                if number == SHOWN_AT_START:
+                    print(f"    {DIM}… {len(posts) - SHOWN_AT_START - SHOWN_AT_END} more …{OFF}")
+                continue
             text = post.content.replace("\n", " ⏎ ").replace("\t", " ")
             if len(text) > 72:
                 text = text[:72] + f"… ({len(post.content.encode('utf-8'))} bytes)"

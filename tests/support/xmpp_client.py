@@ -130,15 +130,15 @@ class ChatClient(slixmpp.ClientXMPP):
         self.send_raw(f"<presence to='{room}/{nick}'/>")
         await self.until(lambda: nick in self.occupants.get(room, ()), f"{nick} to be shown")
 
-    async def post(self, room, text, extra="", timeout=TIMEOUT_S, message_id=None):
-        """Says `text`; returns the ledger's entry. `extra`: further XML. Raises Refused."""
+    async def post(self, room, text, extra=None, timeout=TIMEOUT_S, message_id=None):
+        """Says `text`; returns the ledger's entry. `extra`: a further element. Raises Refused."""
         message = self.make_message(room, text, mtype="groupchat")
         message["id"] = message_id or uuid.uuid4().hex
         return await self._post(room, message, text, extra, timeout, kind="room")
 
     async def _post(self, room, message, text, extra, timeout, kind):
-        if extra:
-            message.append(ET.fromstring(extra)) if isinstance(extra, str) else message.append(extra)
+        if extra is not None:
+            message.append(extra)
         future = self._pending[message["id"]] = asyncio.get_running_loop().create_future()
         message.send()
         sent = time.monotonic()
