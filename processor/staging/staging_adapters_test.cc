@@ -1,0 +1,130 @@
+#include <gtest/gtest.h>
+
+#include "processor/staging/staging.h"
+#include "tests/support/staging_fixture.h"
+
+namespace verbatim::processor {
+namespace {
+
+using testing::StagingFixture;
+using testing::TestQueue;
+
+class StagingAdaptersTest : public StagingFixture {
+ protected:
+  static std::vector<v1::AdapterSettings> settings(const std::string& name, bool is_required) {
+    v1::AdapterSettings one;
+    one.set_name(name);
+    one.set_required(is_required);
+    return {one};
+  }
+  Status update(const std::string& name, v1::UpdateAdapterRequest::Action action) {
+    v1::UpdateAdapterRequest request;
+    request.set_adapter(name);
+    request.set_action(action);
+    RETURN_IF_ERROR(staging_->update_adapter(request, "test"));
+    return staging_->delete_archived();
+  }
+  TestQueue queue_;
+};
+
+TEST_F(StagingAdaptersTest, AConfigurationThatWeakensTheRequiredSetIsRefused) {
+  configure({{"xml", true}});
+  open();
+  const auto refused = staging_->reconcile(settings("xml", false));
+  EXPECT_EQ(refused.error().code(), StatusCode::kFailedPrecondition);
+  EXPECT_NE(refused.error().message().find("verbatimctl adapters"), std::string::npos);
+}
+
+TEST_F(StagingAdaptersTest, AnAdapterThatIsNoLongerConfiguredStaysRequired) {
+  configure({{"xml", true}, {"csv", true}});
+  stage(queue_.posts(2));
+  open();
+  const auto notices = staging_->reconcile(settings("xml", true));
+  ASSERT_TRUE(notices);
+  EXPECT_EQ(notices->size(), 1U);
+  ASSERT_TRUE(acknowledge("xml", *seal("xml")).ok());
+  EXPECT_EQ(stored_count(), 2U);
+  ASSERT_TRUE(update("csv", v1::UpdateAdapterRequest::ACTION_REMOVE).ok());
+  EXPECT_EQ(stored_count(), 0U);
+  check_accounting();
+}
+
+TEST_F(StagingAdaptersTest, WithNoRequiredAdapterNothingIsDeletedAndANoticeSaysSo) {
+  configure({{"extra", false}});
+  stage(queue_.posts(2));
+  ASSERT_TRUE(acknowledge("extra", *seal("extra")).ok());
+  EXPECT_EQ(stored_count(), 2U);
+  EXPECT_FALSE(staging_->notices().empty());
+  const auto accounting = check_accounting();
+  EXPECT_FALSE(accounting.has_required_adapter());
+  EXPECT_EQ(accounting.unrouted_count(), 2);
+}
+
+TEST_F(StagingAdaptersTest, ANewAdapterBeginsWithTheOldestStagedEvent) {
+  configure({{"xml", true}});
+  stage(queue_.posts(2));
+  ASSERT_TRUE(acknowledge("xml", *seal("xml")).ok());
+  stage(queue_.posts(2));
+  configure({{"xml", true}, {"csv", true}});
+  EXPECT_EQ(header_of(*seal("csv")).first_sequence(), 3U);
+  check_accounting();
+}
+
+TEST_F(StagingAdaptersTest, MakingAnAdapterOptionalLetsDeletionPass) {
+  configure({{"xml", true}, {"csv", true}});
+  options_.optional_lag_max_bytes = 0;
+  open();
+  stage(queue_.posts(2));
+  ASSERT_TRUE(acknowledge("xml", *seal("xml")).ok());
+  ASSERT_TRUE(update("csv", v1::UpdateAdapterRequest::ACTION_MAKE_OPTIONAL).ok());
+  EXPECT_EQ(stored_count(), 0U);
+  const auto accounting = check_accounting();
+  EXPECT_EQ(accounting.adapters(0).skipped(), 2U);
+  EXPECT_EQ(accounting.queues(0).sources(0).archived(), 2U);
+}
+
+TEST_F(StagingAdaptersTest, AnOptionalAdapterIsWaitedForWithinItsLagAndOvertakenBeyondIt) {
+  configure({{"xml", true}, {"extra", false}});
+  stage(queue_.posts(2));
+  ASSERT_TRUE(acknowledge("xml", *seal("xml")).ok());
+  EXPECT_EQ(stored_count(), 2U);
+  EXPECT_EQ(check_accounting().queues(0).sources(0).archived(), 2U);
+  options_.optional_lag_max_bytes = 1;
+  open();
+  EXPECT_EQ(stored_count(), 0U);
+  EXPECT_EQ(check_accounting().adapters(0).skipped(), 2U);
+  stage(queue_.posts(1));
+  EXPECT_EQ(header_of(*seal("extra")).first_sequence(), 3U);
+}
+
+TEST_F(StagingAdaptersTest, AnOvertakenBatchThatWasAppliedCountsAndTheChainGoesOnFromIt) {
+  configure({{"xml", true}, {"extra", false}});
+  stage(queue_.posts(3));
+  const auto sent = seal("extra", 2);
+  ASSERT_TRUE(acknowledge("xml", *seal("xml", 1)).ok());
+  options_.optional_lag_max_bytes = 0;
+  open();
+  EXPECT_EQ(check_accounting().adapters(0).skipped(), 1U);
+  ASSERT_TRUE(staging_->check_hello("extra", 1, sent->seal.row.digest()).ok());
+  const auto account = check_accounting().adapters(0);
+  EXPECT_EQ(account.skipped(), 0U);
+  EXPECT_EQ(account.acknowledged(), 2U);
+  const auto header = header_of(*seal("extra"));
+  EXPECT_EQ(header.first_sequence(), 3U);
+  EXPECT_EQ(header.previous_digest(), sent->seal.row.digest());
+  EXPECT_EQ(header.replaces(), 0U);
+}
+
+TEST_F(StagingAdaptersTest, UnknownAdaptersAndActionsAreRefused) {
+  EXPECT_EQ(update("none", v1::UpdateAdapterRequest::ACTION_REMOVE).code(), StatusCode::kNotFound);
+  configure({{"xml", true}});
+  EXPECT_EQ(update("xml", v1::UpdateAdapterRequest::ACTION_UNSPECIFIED).code(),
+            StatusCode::kInvalidArgument);
+}
+
+TEST_F(StagingAdaptersTest, ASecondOpeningOfTheStoreIsRefused) {
+  EXPECT_FALSE(Staging::open(options_));
+}
+
+}  // namespace
+}  // namespace verbatim::processor

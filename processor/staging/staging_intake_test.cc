@@ -1,0 +1,173 @@
+#include <gtest/gtest.h>
+
+#include "processor/staging/staging.h"
+#include "processor/staging/stored_event.h"
+#include "tests/support/staging_fixture.h"
+
+namespace verbatim::processor {
+namespace {
+
+using testing::StagingFixture;
+using testing::test_envelope;
+using testing::TestQueue;
+
+class StagingIntakeTest : public StagingFixture {
+ protected:
+  v1::SourceCut source(const v1::GetAccountingResponse& accounting) {
+    return accounting.queues(0).sources(0);
+  }
+  TestQueue queue_;
+};
+
+TEST_F(StagingIntakeTest, WhatIsStagedIsThereAfterReopening) {
+  EXPECT_EQ(stage(queue_.posts(5)).stored_count, 5U);
+  const uint64_t epoch = staging_->epoch();
+  open();
+  EXPECT_EQ(staging_->epoch(), epoch + 1);
+  EXPECT_EQ(staging_->last_sequence(), 5U);
+  EXPECT_EQ(stored_count(), 5U);
+  EXPECT_EQ(source(check_accounting()).staged(), 5U);
+}
+
+TEST_F(StagingIntakeTest, ARedeliveredMessageIsStoredOnce) {
+  const auto messages = queue_.posts(5);
+  stage(messages);
+  EXPECT_EQ(stage(messages).known_count, 5U);
+  open();
+  EXPECT_EQ(stage(messages).known_count, 5U);
+  EXPECT_EQ(stored_count(), 5U);
+  EXPECT_EQ(source(check_accounting()).accepted(), 5U);
+}
+
+TEST_F(StagingIntakeTest, ARepeatByItsSourceKeyStoresNothingAndIsCounted) {
+  auto messages = queue_.posts(2);
+  messages[1].set_source_key(messages[0].source_key());
+  const auto outcome = stage(messages);
+  EXPECT_EQ(outcome.stored_count, 1U);
+  EXPECT_EQ(outcome.repeat_count, 1U);
+  auto later = queue_.posts(1);
+  later[0].set_source_key(messages[0].source_key());
+  open();
+  EXPECT_EQ(stage(later).repeat_count, 1U);
+  const auto cut = source(check_accounting());
+  EXPECT_EQ(cut.accepted(), 3U);
+  EXPECT_EQ(cut.repeats(), 2U);
+  EXPECT_EQ(cut.staged(), 1U);
+}
+
+TEST_F(StagingIntakeTest, ASourceKeyIsForgottenAfterItsWindow) {
+  auto messages = queue_.posts(1);
+  stage(messages);
+  clock_.advance(options_.source_key_window + std::chrono::seconds(1));
+  auto later = queue_.posts(1);
+  later[0].set_source_key("key-1");
+  EXPECT_EQ(stage(later).stored_count, 1U);
+  // It began anew: within the new window it is a repeat again.
+  auto again = queue_.posts(1);
+  again[0].set_source_key("key-1");
+  EXPECT_EQ(stage(again).repeat_count, 1U);
+  check_accounting();
+}
+
+TEST_F(StagingIntakeTest, AnEmptySourceKeyIsNeverARepeat) {
+  auto messages = queue_.posts(2);
+  for (auto& message : messages) message.clear_source_key();
+  EXPECT_EQ(stage(messages).stored_count, 2U);
+}
+
+TEST_F(StagingIntakeTest, ExceptionsAboveThePrefixDoNotDisturbTheDifference) {
+  const auto messages = queue_.posts(5);
+  stage({messages[0], messages[3], messages[4]});
+  auto accounting = check_accounting();
+  EXPECT_EQ(accounting.queues(0).position(), 1U);
+  EXPECT_EQ(accounting.queues(0).exception_count(), 2);
+  EXPECT_EQ(source(accounting).accepted(), 3U);
+  open();
+  EXPECT_EQ(stage({messages[3]}).known_count, 1U);
+  stage({messages[2]});
+  EXPECT_EQ(check_accounting().queues(0).exception_count(), 3);
+  stage({messages[1]});
+  accounting = check_accounting();
+  EXPECT_EQ(accounting.queues(0).position(), 5U);
+  EXPECT_EQ(accounting.queues(0).exception_count(), 0);
+  EXPECT_EQ(source(accounting).accepted(), 5U);
+  EXPECT_EQ(source(accounting).staged(), 5U);
+}
+
+TEST_F(StagingIntakeTest, ACountThatTheQueueHasAndStagingHasNotIsADifference) {
+  auto messages = queue_.posts(2);
+  messages[1].set_source_count(3);  // the queue says that it accepted one more
+  stage(messages);
+  const auto accounting = staging_->accounting(false);
+  ASSERT_TRUE(accounting);
+  EXPECT_EQ(source(*accounting).difference(), 1);
+}
+
+TEST_F(StagingIntakeTest, AStoreThatMeetsAnOldQueueBeginsThere) {
+  queue_.posts(10);
+  const auto messages = queue_.posts(2);
+  stage(messages);
+  const auto accounting = check_accounting();
+  EXPECT_EQ(accounting.queues(0).position(), 12U);
+  EXPECT_EQ(source(accounting).accepted(), 2U);
+  EXPECT_EQ(staging_->notices().size(), 2U);  // and no required adapter
+}
+
+TEST_F(StagingIntakeTest, WhatLiesBelowTheStartIsStoredAllTheSame) {
+  const auto old = queue_.posts(10);
+  stage(queue_.posts(2));
+  EXPECT_EQ(stage({old[4]}).stored_count, 1U);
+  open();
+  EXPECT_EQ(stage({old[4]}).known_count, 1U);
+  EXPECT_EQ(source(check_accounting()).accepted(), 3U);
+}
+
+TEST_F(StagingIntakeTest, AnUnreadableEnvelopeIsStoredRawAndNotDropped) {
+  auto messages = queue_.posts(3);
+  messages[0].set_envelope("\xFF\xFFgarbage");
+  messages[1].clear_envelope();
+  messages[2].set_body("\xFFnot an event either");
+  const std::string raw = messages[0].SerializeAsString();
+  configure({{"xml", true}});
+  const auto outcome = stage(messages);
+  EXPECT_EQ(outcome.stored_count, 3U);
+  EXPECT_EQ(outcome.undecodable_count, 2U);
+  const auto batch = seal("xml");
+  ASSERT_EQ(batch->events.size(), 3U);
+  v1::StoredEvent stored;
+  v1::Event event;
+  ASSERT_TRUE(stored.ParseFromString(batch->events[0]));
+  ASSERT_TRUE(event.ParseFromString(stored.event()));
+  EXPECT_EQ(event.other().name(), "undecodable");
+  EXPECT_EQ(event.raw(), raw);
+  ASSERT_TRUE(stored.ParseFromString(batch->events[2]));
+  EXPECT_EQ(stored.event(), "\xFFnot an event either");
+  check_accounting();
+}
+
+TEST_F(StagingIntakeTest, TwoQueuesShareOneSequence) {
+  TestQueue other;
+  auto first = queue_.posts(2);
+  auto second = other.posts(2);
+  for (auto& message : second) message.set_source_key("other-" + message.source_key());
+  ASSERT_TRUE(staging_->stage("events", first));
+  ASSERT_TRUE(staging_->stage("other", second));
+  EXPECT_EQ(staging_->last_sequence(), 4U);
+  EXPECT_EQ(check_accounting().queues_size(), 2);
+}
+
+TEST_F(StagingIntakeTest, TheBytesOfTheCollectorAreKeptAsTheyCame) {
+  auto message = queue_.post("room@x", std::string("\0\xFF bytes", 8));
+  const std::string envelope = message.envelope();
+  configure({{"xml", true}});
+  stage({message});
+  v1::StoredEvent stored;
+  ASSERT_TRUE(stored.ParseFromString(seal("xml")->events[0]));
+  EXPECT_EQ(stored.envelope(), envelope);
+  EXPECT_EQ(stored.event(), std::string("\0\xFF bytes", 8));
+  EXPECT_EQ(stored.lookup_id(), 1U);
+  EXPECT_EQ(stored.queue(), testing::kTestQueue);
+}
+
+}  // namespace
+}  // namespace verbatim::processor
