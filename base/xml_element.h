@@ -26,8 +26,13 @@ struct XmlNode;
 // Threads: none of its own; a value.
 class XmlElement {
  public:
-  XmlElement() = default;
-  XmlElement(std::string name, std::string ns) : name_(std::move(name)), ns_(std::move(ns)) {}
+  XmlElement();
+  XmlElement(std::string name, std::string ns);
+  ~XmlElement();
+  XmlElement(const XmlElement&);
+  XmlElement(XmlElement&&) noexcept;
+  XmlElement& operator=(const XmlElement&);
+  XmlElement& operator=(XmlElement&&) noexcept;
 
   const std::string& name() const { return name_; }
   const std::string& ns() const { return ns_; }
@@ -79,6 +84,16 @@ struct XmlNode {
 
   bool operator==(const XmlNode&) const = default;
 };
+
+// Only here is XmlNode complete, which the vector of them needs (clang insists).
+inline XmlElement::XmlElement() = default;
+inline XmlElement::XmlElement(std::string name, std::string ns)
+    : name_(std::move(name)), ns_(std::move(ns)) {}
+inline XmlElement::~XmlElement() = default;
+inline XmlElement::XmlElement(const XmlElement&) = default;
+inline XmlElement::XmlElement(XmlElement&&) noexcept = default;
+inline XmlElement& XmlElement::operator=(const XmlElement&) = default;
+inline XmlElement& XmlElement::operator=(XmlElement&&) noexcept = default;
 
 // With & < > " ' as predefined entities, and CR, LF and TAB as character references where
 // `in_attribute`. Characters that XML 1.0 cannot carry become U+FFFD.

@@ -27,7 +27,8 @@ Status check_begin(const v1::BatchBegin& begin, const v1::BatchHeader& header,
 }  // namespace
 
 void BatchAssembler::begin(const v1::BatchBegin& begin) {
-  open_.emplace();
+  open_ = Open();  // not emplace(): clang 14 takes a nested struct with initialisers for not
+                   // constructible
   open_->number = begin.batch();
   open_->store_epoch = begin.store_epoch();
   open_->event_count = begin.event_count();

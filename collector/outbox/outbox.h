@@ -88,7 +88,6 @@ class Outbox {
   Hooks hooks_;
   std::unique_ptr<OutboxFile> file_;  // the thread's own after start()
   std::deque<std::string> key_of_;    // order key of each unconfirmed message; the thread's own
-  uint64_t next_ticket_ = 0;          // the thread's own
   std::shared_ptr<Shared> shared_;
 
   mutable base::Mutex mutex_;
