@@ -55,6 +55,18 @@ struct OutboxFile::Recovery {
 
 namespace {
 
+// The newest segment that replaces all older ones, which then are void, whole or not: a recovery
+// was interrupted before it had removed them.
+uint64_t first_valid_segment(const std::map<uint64_t, std::string>& files) {
+  for (auto file = files.rbegin(); file != files.rend(); ++file) {
+    const std::string_view bytes = file->second;
+    if (bytes.size() < kFileHeaderSize) continue;
+    const auto record = decode_outbox_record(bytes.substr(kFileHeaderSize), file->first);
+    if (record && record->type == OutboxRecordType::kReplaces) return file->first;
+  }
+  return 0;
+}
+
 // A sound record behind a bad one that knows more to be synced than the bad one's offset: damage.
 bool is_damage(std::string_view bytes, uint64_t bad_offset, uint64_t segment) {
   for (size_t at = bytes.find(kOutboxMagic, bad_offset + 1); at != std::string_view::npos;
@@ -102,8 +114,10 @@ Status OutboxFile::recover() {
   }
   if (recovery.files.empty()) return {};
   const uint64_t newest = recovery.files.rbegin()->first;
+  const uint64_t first_valid = first_valid_segment(recovery.files);
   next_segment_ = newest + 1;
   for (const auto& [number, contents] : recovery.files) {
+    if (number < first_valid) continue;
     const std::string_view bytes = contents;
     const std::string header = file_header();
     const bool is_newest = number == newest;
@@ -140,8 +154,6 @@ Status OutboxFile::recover() {
           recovery.confirmed_offset = base::get_le64(record->payload.data() + 8);
           break;
         case OutboxRecordType::kReplaces:
-          recovery.messages.clear();
-          break;
         case OutboxRecordType::kSynced:
           break;
         default:
