@@ -1,5 +1,6 @@
 #include "adapters/sdk/hub_client.h"
 
+#include <chrono>
 #include <random>
 #include <utility>
 
@@ -61,8 +62,11 @@ void HubClient::stop() {
 
 Status HubClient::State::run() {
   while (true) {
+    const auto start = std::chrono::steady_clock::now();
     const Status status = attach();
     become_inactive();
+    // A welcome alone proves nothing: a connection that ends at once each time must slow down.
+    if (std::chrono::steady_clock::now() - start > options.reconnect_max) backoff.reset();
     if (is_foreign) return status;
     if (!wait_before_retry(status)) return {};
   }
@@ -110,7 +114,6 @@ Status HubClient::State::handle(HubConnection& stream, v1::AdapterWelcome& welco
   const Status status = worker.take_welcome(welcome);
   is_foreign = status.code() == StatusCode::kFailedPrecondition;
   RETURN_IF_ERROR(status);
-  backoff.reset();
   LOG_INFO("attached to the hub adapter={} store_epoch={} last_acked_batch={}", options.adapter,
            welcome.store_epoch(), welcome.last_acked_batch());
   if (welcome.heartbeat_ms() > 0) {
@@ -135,6 +138,7 @@ Status HubClient::State::handle(HubConnection&, const v1::Activity& activity) {
 Status HubClient::State::handle(HubConnection& stream, const AssembledBatch& batch) {
   if (!is_active) return failed_precondition("a batch came to an instance that stands by");
   RETURN_IF_ERROR(stream.write(worker.apply(batch)));
+  backoff.reset();
   v1::FromAdapter credit;
   credit.mutable_credit()->set_batches(1);
   return stream.write(credit);

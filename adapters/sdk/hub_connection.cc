@@ -12,7 +12,7 @@ namespace {
 // Batches (credit is one) and questions that may wait; more than that is a hub gone wrong.
 constexpr size_t kInboxMaxCount = 64;
 // A hub that sends nothing for so many of its own heartbeat intervals is gone.
-constexpr int kSilenceIntervals = 5;
+constexpr int kSilenceIntervals = 10;
 constexpr std::chrono::milliseconds kSilenceMin{2'000};
 
 std::shared_ptr<grpc::Channel> make_channel(const std::string& address, const BatchLimits& limits) {
@@ -87,14 +87,15 @@ Result<HubInput> HubConnection::next() {
 
 Status HubConnection::write(const v1::FromAdapter& message) {
   base::MutexLock lock(write_mutex_);
-  if (stream_->Write(message)) return {};
+  if (!is_writing_over_ && stream_->Write(message)) return {};
   return unavailable("the stream to the hub is gone");
 }
 
 void HubConnection::finish(std::chrono::milliseconds deadline) {
   {
     base::MutexLock lock(write_mutex_);
-    stream_->WritesDone();
+    if (!is_writing_over_) stream_->WritesDone();
+    is_writing_over_ = true;
   }
   base::MutexLock lock(mutex_);
   changed_.wait_for(mutex_, deadline, [this]() REQUIRES(mutex_) { return has_ended_; });
@@ -118,6 +119,11 @@ void HubConnection::read_loop() {
   while (stream_->Read(&message)) {
     last_heard_ms_ = now_ms();
     if (!take(message)) context_.TryCancel();
+  }
+  {
+    // A write that is under way has been told that the stream is gone; none may follow Finish().
+    base::MutexLock lock(write_mutex_);
+    is_writing_over_ = true;
   }
   const grpc::Status status = stream_->Finish();
   end_with(status.ok() ? unavailable("the hub ended the stream") : base::from_grpc(status));
@@ -197,7 +203,7 @@ void HubConnection::heartbeat_loop(std::chrono::milliseconds interval, bool has_
     }
     // A write that is under way, even a blocked one, must not keep this thread from watching.
     if (!has_welcome || !write_mutex_.try_lock()) continue;
-    stream_->Write(message);
+    if (!is_writing_over_) stream_->Write(message);
     write_mutex_.unlock();
   }
 }

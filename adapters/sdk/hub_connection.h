@@ -72,6 +72,7 @@ class HubConnection {
 
   BatchAssembler assembler_;  // reading thread only
   base::Mutex write_mutex_;   // one writer at a time
+  bool is_writing_over_ GUARDED_BY(write_mutex_) = false;
   std::atomic<int64_t> last_heard_ms_;
 
   base::Mutex mutex_;

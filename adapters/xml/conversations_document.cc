@@ -64,15 +64,16 @@ class Document {
     writer_.end_element();
   }
 
-  google::protobuf::RepeatedPtrField<v1::Participation> present_at_start(
+  const google::protobuf::RepeatedPtrField<v1::Participation>& present_at_start(
       const PlannedConversation& conversation) const {
-    if (conversation.slice < 0 || conversation.kind != v1::CONVERSATION_KIND_ROOM) return {};
+    static const google::protobuf::RepeatedPtrField<v1::Participation> kNobody;
+    if (conversation.slice < 0 || conversation.kind != v1::CONVERSATION_KIND_ROOM) return kNobody;
     return batch_.header().slices(conversation.slice).present_at_start();
   }
 
   // A copy of the first Message, never an extra event.
   Result<Message> first_message(const PlannedConversation& conversation) const {
-    const auto present = present_at_start(conversation);
+    const auto& present = present_at_start(conversation);
     if (!present.empty()) return to_message(present[0]);
     return to_message(conversation.shown.front());
   }

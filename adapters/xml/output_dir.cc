@@ -32,6 +32,15 @@ Result<uint64_t> to_number(const std::string& text) {
   return number;
 }
 
+std::optional<uint64_t> batch_of_name(const std::string& name, std::string_view suffix) {
+  if (!name.starts_with(kPrefix) || !name.ends_with(suffix)) return std::nullopt;
+  if (name.size() <= kPrefix.size() + suffix.size()) return std::nullopt;
+  const Result<uint64_t> number =
+      to_number(name.substr(kPrefix.size(), name.size() - kPrefix.size() - suffix.size()));
+  if (!number || numbered_name(*number, suffix) != name) return std::nullopt;
+  return *number;
+}
+
 Result<CompanionFacts> to_facts(base::XmlRoot root) {
   auto& attributes = root.attributes;
   if (root.name != "Batch" || root.namespace_name != kCompanionNamespace) {
@@ -73,13 +82,11 @@ Result<CompanionFacts> load_companion_facts(base::FileSystem& file_system,
 std::string document_name(uint64_t batch) { return numbered_name(batch, kDocumentSuffix); }
 std::string companion_name(uint64_t batch) { return numbered_name(batch, kCompanionSuffix); }
 
+std::optional<uint64_t> batch_of_document_name(const std::string& name) {
+  return batch_of_name(name, kDocumentSuffix);
+}
 std::optional<uint64_t> batch_of_companion_name(const std::string& name) {
-  if (!name.starts_with(kPrefix) || !name.ends_with(kCompanionSuffix)) return std::nullopt;
-  if (name.size() <= kPrefix.size() + kCompanionSuffix.size()) return std::nullopt;
-  const Result<uint64_t> number = to_number(
-      name.substr(kPrefix.size(), name.size() - kPrefix.size() - kCompanionSuffix.size()));
-  if (!number || companion_name(*number) != name) return std::nullopt;
-  return *number;
+  return batch_of_name(name, kCompanionSuffix);
 }
 
 Status OutputDir::lock() {

@@ -43,7 +43,8 @@ Result<CompanionFacts> load_companion_facts(base::FileSystem& file_system, const
 // "batch-000000000012.xml", "batch-000000000012.companion.xml"; numbers beyond twelve digits grow.
 std::string document_name(uint64_t batch);
 std::string companion_name(uint64_t batch);
-// The batch of a companion's name; nothing for any other name.
+// The batch of such a name; nothing for any other name.
+std::optional<uint64_t> batch_of_document_name(const std::string& name);
 std::optional<uint64_t> batch_of_companion_name(const std::string& name);
 
 class OutputDir {

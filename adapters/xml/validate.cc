@@ -30,9 +30,11 @@ class Validation {
       } else if (name.ends_with(".xml")) {
         ++report_.documents;
         note(conversations_.validate(file_system_, join(name)));
+        documents_.push_back(name);
       }
     }
     check_chain();
+    check_alone();
     return std::move(report_);
   }
 
@@ -77,11 +79,21 @@ class Validation {
     }
   }
 
+  // The newest document may be on its way to its companion; an older one has lost it.
+  void check_alone() {
+    for (const std::string& name : documents_) {
+      const auto number = batch_of_document_name(name);
+      if (!number || by_number_.empty() || *number > by_number_.rbegin()->first) continue;
+      if (!file_system_.exists(join(companion_name(*number)))) note(name, "has no companion");
+    }
+  }
+
   base::FileSystem& file_system_;
   const std::string path_;
   const base::XmlSchema conversations_ = own_schema(kConversationsXsd, "conversations.xsd");
   const base::XmlSchema companion_ = own_schema(kCompanionXsd, "companion.xsd");
   ValidationReport report_;
+  std::vector<std::string> documents_;
   std::map<uint64_t, CompanionFacts> by_number_;
 };
 

@@ -366,6 +366,29 @@ TEST_F(ValidateTest, FindsAMissingDocument) {
   EXPECT_EQ(problems().size(), 1U);
 }
 
+TEST_F(ValidateTest, FindsAMissingCompanion) {
+  write_two();
+  ASSERT_TRUE(disk_.remove(kCompanion).ok());
+  EXPECT_EQ(problems().size(), 1U);
+}
+
+TEST_F(ValidateTest, EveryByteFlippedInACompanionsHeadIsNoticedOrHarmless) {
+  write_two();
+  const std::string good = disk_.contents(kCompanion);
+  const size_t head = good.find("<Events>");
+  ASSERT_NE(head, std::string::npos);
+  int noticed = 0;
+  for (size_t i = 0; i < head; ++i) {
+    std::string bad = good;
+    bad[i] = static_cast<char>(bad[i] ^ 0x15);
+    ASSERT_TRUE(base::write_file_atomically(disk_, kCompanion, bad).ok());
+    // No crash; what it tells of itself is right or refused.
+    const auto facts = load_companion_facts(disk_, kCompanion);
+    if (!facts) ++noticed;
+  }
+  EXPECT_GT(noticed, 200);
+}
+
 TEST_F(ValidateTest, AFolderThatIsNotThereIsAnError) {
   EXPECT_FALSE(validate_folder(disk_, "/nowhere"));
 }
