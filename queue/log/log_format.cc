@@ -31,9 +31,9 @@ std::string to_string(const LogPosition& position) {
   return fmt::format("segment={:016x}.seg offset={}", position.generation, position.offset);
 }
 
-std::string encode_segment_header(const SegmentHeader& header) {
+std::string encode_segment_header(const SegmentHeader& header, uint32_t version) {
   std::string block(kSegmentMagic);
-  put_le32(block, kLogFormatVersion);
+  put_le32(block, version);
   put_le32(block, 0);
   put_le64(block, header.log_id);
   put_le64(block, header.generation);

@@ -53,7 +53,9 @@ struct SegmentHeader {
   uint64_t generation = 0;  // > 0; 0: a spare never used
   uint64_t segment_size = 0;
 };
-std::string encode_segment_header(const SegmentHeader& header);  // kLogHeaderSize bytes
+// Gives kLogHeaderSize bytes; another version than ours is for tests.
+std::string encode_segment_header(const SegmentHeader& header,
+                                  uint32_t version = kLogFormatVersion);
 // Errors: kDataLoss (wrong bytes), kFailedPrecondition (written by a newer program).
 Result<SegmentHeader> decode_segment_header(std::string_view block);
 
