@@ -133,12 +133,17 @@ int64_t numeric_id_of(const std::string& normalised_address) {
 std::string post_key_of(const v1::Event& event) {
   const v1::References& references = event.references();
   const std::string& conversation = event.conversation().key();
+  // The sender's id first: a node that asks before it delivers asks before the room has given its
+  // own id, so only the copies that are delivered afterwards bear that one. All captures bear the
+  // sender's.
+  if (!references.message_id().empty()) {
+    return conversation + " from=" + event.actor().normalised() + " id=" + references.message_id();
+  }
   if (event.conversation().kind() == v1::CONVERSATION_KIND_ROOM &&
       !references.stanza_id().empty()) {
     return conversation + " stanza=" + references.stanza_id();
   }
-  if (references.message_id().empty()) return {};
-  return conversation + " from=" + event.actor().normalised() + " id=" + references.message_id();
+  return {};
 }
 
 Status complete_conversation(v1::Event& event) {

@@ -187,18 +187,22 @@ TEST_F(CompleterTest, AnOccupantsAddressKeepsItsNickname) {
   EXPECT_EQ(done.event.actor().session(), "");
 }
 
-TEST_F(CompleterTest, PostsAreKeyedByTheRoomsIdOrElseBySenderAndMessage) {
+TEST_F(CompleterTest, PostsAreKeyedBySenderAndMessageOrElseByTheRoomsId) {
   const auto with_ids = [](const char* stanza_id, const char* message_id) {
     return [stanza_id, message_id](v1::Event& event) {
       event.mutable_references()->set_stanza_id(stanza_id);
       event.mutable_references()->set_message_id(message_id);
     };
   };
-  EXPECT_EQ(complete(with_ids("s1", "m1")).event.post_key(), "room@conference.example stanza=s1");
+  EXPECT_EQ(complete(with_ids("s1", "")).event.post_key(), "room@conference.example stanza=s1");
   EXPECT_EQ(complete(with_ids("", "m1")).event.post_key(),
             "room@conference.example from=alice@example.com id=m1");
+  // A copy delivered after the room has given its id belongs to the post that was asked about
+  // before.
+  EXPECT_EQ(complete(with_ids("s1", "m1")).event.post_key(),
+            complete(with_ids("", "m1")).event.post_key());
   EXPECT_EQ(complete(with_ids("", "")).event.post_key(), "");
-  // Only a room's own id cannot be forged.
+  // Only a room gives ids.
   EXPECT_EQ(complete([&](v1::Event& event) {
               with_ids("s1", "m1")(event);
               event.mutable_conversation()->set_kind(v1::CONVERSATION_KIND_DIRECT);
