@@ -63,7 +63,7 @@ void IntakeWorker::run() {
       delay = milliseconds(0);
       continue;
     }
-    if (delay.count() == 0) {
+    if (delay.count() == 0 && status.code() != StatusCode::kCancelled) {
       LOG_WARN("the queue gives nothing, trying again queue={}: {}", options_.queue,
                status.to_string());
       set_notice("queue '" + options_.queue + "' gives nothing: " + status.message());

@@ -108,6 +108,8 @@ void AdapterChannel::handle_attach(const std::shared_ptr<Session>& session) {
     session->close(failed_precondition(acked.error().message()));
     return;
   }
+  // One that ended in this very step gives way at once.
+  std::erase_if(sessions_, [](const auto& other) { return other->is_closed(); });
   v1::ToAdapter message;
   v1::AdapterWelcome& welcome = *message.mutable_welcome();
   welcome.set_store_epoch(epoch_);

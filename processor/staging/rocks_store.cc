@@ -1,6 +1,7 @@
 #include "processor/staging/rocks_store.h"
 
 #include <google/protobuf/message_lite.h>
+#include <rocksdb/cache.h>
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
@@ -46,22 +47,28 @@ rocksdb::DBOptions store_options(rocksdb::Env* env) {
   options.keep_log_file_num = 4;
   options.max_log_file_size = 4 * kMiB;
   options.stats_dump_period_sec = 0;
+  options.stats_persist_period_sec = 0;
+  options.skip_stats_update_on_db_open = true;
+  options.max_file_opening_threads = 2;
   if (env != nullptr) options.env = env;
   return options;
 }
 
-rocksdb::ColumnFamilyOptions family_options(size_t family) {
+rocksdb::ColumnFamilyOptions family_options(size_t family,
+                                            const std::shared_ptr<rocksdb::Cache>& cache) {
   rocksdb::ColumnFamilyOptions options;
   const bool is_bulky = family == at(Family::kEvents);
   options.write_buffer_size = is_bulky ? 64 * kMiB : 8 * kMiB;
   options.max_write_buffer_number = 3;
+  options.arena_block_size = is_bulky ? kMiB : 64 * 1024;
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = cache;
   if (family == at(Family::kSourceKeys)) {
     // Nearly every look-up is for a key that is not there.
-    rocksdb::BlockBasedTableOptions table;
     table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
-    options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
     options.write_buffer_size = 16 * kMiB;
   }
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   return options;
 }
 
@@ -123,9 +130,10 @@ RocksStore::~RocksStore() = default;
 
 Result<std::unique_ptr<RocksStore>> RocksStore::open(const std::string& path, rocksdb::Env* env) {
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
+  const auto cache = rocksdb::NewLRUCache(64 * kMiB);
   for (size_t i = 0; i < kFamilyCount; ++i) {
     families.emplace_back(i == 0 ? rocksdb::kDefaultColumnFamilyName : kFamilyNames[i],
-                          family_options(i));
+                          family_options(i, cache));
   }
   auto state = std::make_unique<State>();
   rocksdb::DB* db = nullptr;

@@ -1,0 +1,128 @@
+#include "processor/intake_worker.h"
+
+#include <gtest/gtest.h>
+
+#include <future>
+
+#include "queue/client/memory_queue_client.h"
+#include "tests/support/staging_fixture.h"
+
+namespace verbatim::processor {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::StagingFixture;
+using testing::test_envelope;
+
+class IntakeWorkerTest : public StagingFixture {
+ protected:
+  void SetUp() override {
+    StagingFixture::SetUp();
+    producer_ = queue::create_memory_queue_client(queue_);
+  }
+  void TearDown() override {
+    if (worker_ != nullptr) worker_->stop();
+    producer_->stop();
+  }
+  void start(IntakeOptions options = {}) {
+    options.queue = testing::kTestQueue;
+    options.receive.wait = milliseconds(20);
+    QueueDoor door;
+    door.address = [] { return std::string("memory"); };
+    door.connect = [this](const std::string&) -> Result<std::unique_ptr<queue::QueueClient>> {
+      return queue::create_memory_queue_client(queue_);
+    };
+    worker_ = std::make_unique<IntakeWorker>(*staging_, options, door, [] {});
+    worker_->start();
+  }
+  // Puts posts and waits until they are durable in the queue.
+  void put(int count, size_t size = 10) {
+    std::vector<std::future<void>> done;
+    for (int i = 0; i < count; ++i) {
+      queue::PutRequest request;
+      request.order_key = "room@x";
+      request.source_key = "key-" + std::to_string(++last_key_);
+      request.source = "s";
+      request.envelope = test_envelope(v1::EVENT_KIND_MESSAGE_POSTED, "room@x").SerializeAsString();
+      request.body = std::string(size, 'b');
+      auto stored = std::make_shared<std::promise<void>>();
+      done.push_back(stored->get_future());
+      ASSERT_TRUE(producer_
+                      ->put(std::move(request), std::chrono::nanoseconds::max(),
+                            [stored](const auto& outcome) {
+                              EXPECT_TRUE(outcome);
+                              stored->set_value();
+                            })
+                      .ok());
+    }
+    for (auto& one : done) one.wait();
+  }
+  // Waits for a condition that the worker's thread brings about.
+  template <class Condition>
+  bool wait_for(Condition condition) {
+    for (int i = 0; i < 1'000 && !condition(); ++i) {
+      staging_->wait_for_events(UINT64_MAX, milliseconds(10));
+    }
+    return condition();
+  }
+
+  queue::MemoryQueue queue_;
+  std::unique_ptr<queue::QueueClient> producer_;
+  std::unique_ptr<IntakeWorker> worker_;
+  int last_key_ = 0;
+};
+
+TEST_F(IntakeWorkerTest, MessagesAreStagedAndThenLeaveTheQueue) {
+  put(20);
+  start();
+  EXPECT_TRUE(wait_for([&] { return queue_.committed_count() == 20; }));
+  EXPECT_EQ(staging_->last_sequence(), 20U);
+  EXPECT_EQ(check_accounting().queues(0).sources(0).accepted(), 20U);
+}
+
+TEST_F(IntakeWorkerTest, WhatWasStagedButNotCommittedComesAgainAndIsStoredOnce) {
+  put(5);
+  // As if the process had ended between staging and commit.
+  std::vector<v1::QueueMessage> messages = queue_.messages();
+  ASSERT_TRUE(staging_->stage(testing::kTestQueue, messages));
+  start();
+  EXPECT_TRUE(wait_for([&] { return queue_.committed_count() == 5; }));
+  EXPECT_EQ(staging_->last_sequence(), 5U);
+  check_accounting();
+}
+
+TEST_F(IntakeWorkerTest, AQueueThatIsAwayIsAskedAgainUntilItIsBack) {
+  put(3);
+  queue_.set_state(queue::MemoryQueue::State::kDown);
+  start();
+  EXPECT_TRUE(wait_for([&] { return !worker_->notice().empty(); }));
+  EXPECT_EQ(staging_->last_sequence(), 0U);
+  queue_.set_state(queue::MemoryQueue::State::kUp);
+  EXPECT_TRUE(wait_for([&] { return queue_.committed_count() == 3; }));
+  EXPECT_TRUE(wait_for([&] { return worker_->notice().empty(); }));
+}
+
+TEST_F(IntakeWorkerTest, AboveTheHighMarkNothingIsTakenUntilBelowTheLowMark) {
+  configure({{"xml", true}});
+  IntakeOptions options;
+  options.staging_high_bytes = 5'000;
+  options.staging_low_bytes = 2'000;
+  options.receive.max_count = 1;
+  put(10, 1'000);
+  start(options);
+  EXPECT_TRUE(wait_for([&] { return !worker_->notice().empty(); }));
+  const uint64_t taken = staging_->last_sequence();
+  EXPECT_LT(taken, 10U);
+  EXPECT_GE(staging_->staged_bytes(), 5'000U);
+  ASSERT_TRUE(acknowledge("xml", *seal("xml")).ok());
+  EXPECT_TRUE(wait_for([&] { return staging_->last_sequence() > taken; }));
+}
+
+TEST_F(IntakeWorkerTest, StopEndsAWaitingWorkerAndIsSafeTwice) {
+  start();
+  worker_->stop();
+  worker_->stop();
+}
+
+}  // namespace
+}  // namespace verbatim::processor
