@@ -143,6 +143,9 @@ void add_adapters(CLI::App& app, Values& values) {
   add_adapter_change(*adapters, values, "make-optional",
                      "Deletion no longer waits for this adapter; it may miss events",
                      Request::ACTION_MAKE_OPTIONAL);
+  add_adapter_change(*adapters, values, "resume",
+                     "Lets an adapter go on that was paused for its rejects",
+                     Request::ACTION_RESUME);
   add_adapter_change(*adapters, values, "remove",
                      "Forgets a detached adapter with its position and batches",
                      Request::ACTION_REMOVE);

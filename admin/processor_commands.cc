@@ -15,6 +15,8 @@ std::string_view action_word(v1::UpdateAdapterRequest::Action action) {
       return "is now required";
     case v1::UpdateAdapterRequest::ACTION_MAKE_OPTIONAL:
       return "is now optional";
+    case v1::UpdateAdapterRequest::ACTION_RESUME:
+      return "goes on";
     default:
       return "is removed";
   }
@@ -80,9 +82,11 @@ int update_adapter(CommandContext& context, const v1::UpdateAdapterRequest& requ
 }
 
 int tail_events(CommandContext& context, const v1::TailEventsRequest& request) {
+  bool is_any_shown = false;
   const Status status =
       context.client.tail_events(request, [&](const v1::TailEventsResponse& response) {
         for (const auto& event : response.events()) {
+          is_any_shown = true;
           if (context.style.is_json) {
             print_json(event);
           } else {
@@ -92,7 +96,11 @@ int tail_events(CommandContext& context, const v1::TailEventsRequest& request) {
         // A reader that is gone (`| head`) ends the tail.
         return std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
       });
-  return status.ok() ? kExitOk : report_error(status);
+  if (!status.ok()) return report_error(status);
+  if (!is_any_shown && !request.follow() && !context.style.is_json) {
+    print_text("Nothing is staged: what every required adapter has acknowledged is deleted.\n");
+  }
+  return kExitOk;
 }
 
 int list_quarantine(CommandContext& context, const v1::ListQuarantineRequest& request) {

@@ -30,6 +30,7 @@ std::map<SourceName, v1::SourceBalance> balances_of(const v1::StatusReport& repo
       balance.set_archived(source.archived());
       balance.set_quarantined(source.quarantined());
       balance.set_staged(source.staged());
+      balance.set_repeats(source.repeats());
       balance.set_difference(source.difference());
     }
   }

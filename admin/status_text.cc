@@ -36,16 +36,18 @@ std::string balance_text(const v1::StatusReport& report, bool has_colour) {
                {"ARCHIVED", Align::kRight},
                {"QUARANTINED", Align::kRight},
                {"STAGED", Align::kRight},
+               {"REPEATS", Align::kRight},
                {"DIFFERENCE", Align::kRight},
                {"STILL QUEUED", Align::kRight}});
   for (const auto& balance : report.balance()) {
     table.add_row({printable(balance.queue()), printable(balance.source()),
                    human_count(balance.accepted_at_cut()), human_count(balance.archived()),
                    human_count(balance.quarantined()), human_count(balance.staged()),
-                   zero_is_good(balance.difference()), human_count(balance.queued())});
+                   human_count(balance.repeats()), zero_is_good(balance.difference()),
+                   human_count(balance.queued())});
   }
   if (table.is_empty()) return "Nothing has been accepted yet.\n";
-  return "At the cut (accepted = archived + quarantined + staged + difference):\n" +
+  return "At the cut (accepted = archived + quarantined + staged + repeats + difference):\n" +
          table.to_text(has_colour);
 }
 

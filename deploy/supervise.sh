@@ -38,7 +38,8 @@ look_after() {
     return
   fi
   if kill -0 "${pid_of[$name]}" 2>/dev/null; then return; fi
-  wait "${pid_of[$name]}" || code=$?
+  # Without bash's own notice of the killed job.
+  { wait "${pid_of[$name]}" || code=$?; } 2>/dev/null
   if ((is_stopping)); then return; fi
   if ((code == 2)); then
     say "$name refuses its configuration:"
