@@ -157,8 +157,11 @@ bool HubClient::State::wait_before_retry(const Status& why) {
   const auto delay = backoff.next();
   base::MutexLock lock(mutex);
   if (!is_stopping) {
-    LOG_WARN("not attached to the hub adapter={} retry_in_ms={}: {}", options.adapter,
-             delay.count(), why.to_string());
+    // Refused for a reason that will not go away by itself; a person may still change the hub.
+    const bool is_refused = why.code() == StatusCode::kFailedPrecondition;
+    VERBATIM_LOG(is_refused ? LogLevel::kError : LogLevel::kWarn,
+                 "not attached to the hub adapter={} retry_in_ms={}: {}", options.adapter,
+                 delay.count(), why.to_string());
   }
   return !changed.wait_for(mutex, delay, [this]() REQUIRES(mutex) { return is_stopping; });
 }
