@@ -95,8 +95,9 @@ class Archive:
         self.events = []
         self.posts = []
         self.shown = []  # (type, channel, sender, time) of every Message, in document order
-        self.documents = sorted(path for path in glob.glob(os.path.join(folder, "batch-*.xml"))
-                                if not path.endswith(".companion.xml"))
+        # A document counts once its companion is there: that makes the batch applied.
+        self.documents = sorted(path.removesuffix(".companion.xml") + ".xml"
+                                for path in glob.glob(os.path.join(folder, "batch-*.companion.xml")))
         for path in self.documents:
             self._read(path)
 

@@ -43,7 +43,8 @@ class Prosody:
             raise HarnessError("no prosody; install Debian's package `prosody` (deploy/run --demo does)")
         self.dir = os.path.join(folder, "prosody")
         self.port = free_port()
-        os.makedirs(os.path.join(self.dir, "data"), exist_ok=True)
+        for name in ("data", "certs"):
+            os.makedirs(os.path.join(self.dir, name), exist_ok=True)
         # A copy: the checkout may lie where another user cannot read.
         plugins = os.path.join(self.dir, "plugins")
         shutil.copytree(TAP_DIR, plugins, dirs_exist_ok=True)

@@ -226,6 +226,7 @@ void Builder::build_direct_conversation() {
 
 void Builder::build_message() {
   if (!is_groupchat()) build_direct_conversation();
+  if (is_groupchat() && is_delivery()) add_target();  // whom this copy of the post goes to
   MessageContext context;
   context.room = room();
   context.is_delivery = is_delivery();
