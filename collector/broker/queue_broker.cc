@@ -117,10 +117,15 @@ Status QueueBroker::open() {
 }
 
 void QueueBroker::start() {
-  outbox_->start({[this](const std::string& key) { on_released(key); },
-                  [this](const Status& status) {
-                    if (options_.on_fatal) options_.on_fatal(status);
-                  }});
+  Outbox::Hooks hooks;
+  hooks.released = [this](const std::string& key) { on_released(key); };
+  hooks.lost = [this](const v1::PutMessage& message, const Status& status) {
+    on_lost(message, status);
+  };
+  hooks.failed = [this](const Status& status) {
+    if (options_.on_fatal) options_.on_fatal(status);
+  };
+  outbox_->start(std::move(hooks));
   report_absence();
   write_marks();
   keeper_ = std::thread([this] { run_keeper(); });
@@ -353,6 +358,21 @@ void QueueBroker::on_late(const FlightPointer& flight, const Result<queue::PutOu
   note_success();
   submit_outcome(flight->outline, flight->event_id, v1::VerdictOutcome::OUTCOME_ANSWERED_ERROR,
                  "answered with an error before the event became durable");
+}
+
+// An event that no one waits for and that the queue will never take: at least its absence is
+// recorded.
+void QueueBroker::on_lost(const v1::PutMessage& message, const Status& status) {
+  v1::Event event;
+  if (!event.ParseFromString(message.body()) || event.has_capture_gap()) return;
+  GapReport report{event.source().name(), event.source().protocol(), {}};
+  report.gap.set_start_unix_ns(event.accept_time_unix_ns());
+  report.gap.set_end_unix_ns(std::max(clock().unix_now_ns(), event.accept_time_unix_ns()));
+  report.gap.set_node(event.source().node());
+  report.gap.set_reason(v1::CaptureGap::REASON_QUEUE_UNAVAILABLE);
+  report.gap.set_missing_count(1);
+  report.gap.set_detail("the queue refused the event for good: " + status.message());
+  submit_gap(report);
 }
 
 void QueueBroker::note_success() {

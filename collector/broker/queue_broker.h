@@ -103,6 +103,7 @@ class QueueBroker final : public Broker {
   void on_put(const FlightPointer& flight, const Result<queue::PutOutcome>& outcome);
   void on_late(const FlightPointer& flight, const Result<queue::PutOutcome>& outcome);
   void on_released(const std::string& order_key);
+  void on_lost(const v1::PutMessage& message, const Status& status);
   void answer(Flight& flight, Answer answer);
   void note_success();
 

@@ -374,6 +374,16 @@ TEST_F(QueueBrokerTest, AFailedSyncOfTheOutboxIsFatalAndNothingIsAcceptedAfterIt
   EXPECT_EQ(answers[2].kind, Answer::Kind::kError);
 }
 
+TEST_F(QueueBrokerTest, WhatNoOneWaitsForAndTheQueueRefusesForGoodIsAGap) {
+  start();
+  queue_.refuse_next(invalid_argument("too large"));
+  submit_unawaited(post("r@c", "a"));
+  ASSERT_TRUE(eventually(
+      [this] { return stored_gaps(v1::CaptureGap::REASON_QUEUE_UNAVAILABLE).size() == 1; }));
+  EXPECT_EQ(stored_gaps(v1::CaptureGap::REASON_QUEUE_UNAVAILABLE)[0].capture_gap().missing_count(),
+            1);
+}
+
 TEST_F(QueueBrokerTest, FullMemoryIsAnsweredAtOnce) {
   client_options_.memory_max_bytes = 3'000;
   start();

@@ -1,5 +1,6 @@
 #include "collector/outbox/outbox.h"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -153,36 +154,53 @@ bool Outbox::write_pending() {
   return status.ok();
 }
 
-// Takes the queue's answers in order and drops what it has.
-bool Outbox::settle() {
+// Counts the messages at the front that the queue has answered for good.
+uint64_t Outbox::take_answers() {
   uint64_t count = 0;
-  {
-    base::MutexLock lock(shared_->mutex);
-    auto& answers = shared_->answers;
-    while (!answers.empty() && answers.front().has_value()) {
-      const Status& status = *answers.front();
-      if (!status.ok() && status.code() != StatusCode::kInvalidArgument) {
-        // Away for now (stopped, no such queue): everything from here on goes again, in order, once
-        // all that is under way has come back.
-        bool is_all_back = true;
-        for (const auto& answer : answers) is_all_back = is_all_back && answer.has_value();
-        if (is_all_back) {
-          shared_->first_ticket += answers.size();
-          answers.clear();
-        }
-        shared_->pause = kRetryPause;
-        break;
+  base::MutexLock lock(shared_->mutex);
+  auto& answers = shared_->answers;
+  while (!answers.empty() && answers.front().has_value()) {
+    const Status& status = *answers.front();
+    if (!status.ok() && status.code() != StatusCode::kInvalidArgument) {
+      // Away for now (stopped, no such queue): everything from here on goes again, in order, once
+      // all that is under way has come back.
+      const bool is_all_back = std::all_of(answers.begin(), answers.end(),
+                                           [](const auto& answer) { return answer.has_value(); });
+      if (is_all_back) {
+        shared_->first_ticket += answers.size();
+        answers.clear();
       }
-      if (!status.ok()) {
-        LOG_ERROR("outbox: the queue refused a message for good, it is lost: {}",
-                  status.to_string());
-      }
-      answers.pop_front();
-      ++shared_->first_ticket;
-      ++count;
+      shared_->pause = kRetryPause;
+      break;
     }
+    if (!status.ok()) refused_.emplace_back(count, status);
+    answers.pop_front();
+    ++shared_->first_ticket;
+    ++count;
   }
+  return count;
+}
+
+// Hands out a message that the queue will never take, before it is dropped.
+bool Outbox::report_lost(uint64_t index, const Status& status) {
+  LOG_ERROR("outbox: the queue refused a message for good: {}", status.to_string());
+  const auto bytes = file_->read(index);
+  v1::PutMessage message;
+  if (!bytes.has_value() || !message.ParseFromString(*bytes)) {
+    fail(data_loss("outbox message that cannot be read"));
+    return false;
+  }
+  if (hooks_.lost) hooks_.lost(message, status);
+  return true;
+}
+
+// Drops what the queue has.
+bool Outbox::settle() {
+  const uint64_t count = take_answers();
   if (count == 0) return true;
+  for (const auto& [index, refusal] : std::exchange(refused_, {})) {
+    if (!report_lost(index, refusal)) return false;
+  }
   Status status = file_->confirm(count);
   if (status.ok() && file_->count() == 0) status = file_->sync();
   std::vector<std::string> released;

@@ -43,6 +43,8 @@ class Outbox {
   struct Hooks {
     // The outbox holds nothing of this order key any more.
     std::function<void(const std::string& order_key)> released;
+    // The queue has refused a message for good; it is not kept.
+    std::function<void(const v1::PutMessage&, const Status&)> lost;
     // The disk failed.
     std::function<void(const Status&)> failed;
   };
@@ -79,6 +81,8 @@ class Outbox {
   void run();
   bool write_pending();
   bool settle();
+  uint64_t take_answers();
+  bool report_lost(uint64_t index, const Status& status);
   bool fill();
   bool put_next();
   void fail(const Status& status);
