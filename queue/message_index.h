@@ -39,7 +39,7 @@ struct OrderKey {
 };
 
 struct IndexedMessage {
-  LogPosition position;
+  LogPosition position{};
   uint32_t payload_size = 0;
   uint32_t delivery_count = 0;
   int64_t put_unix_ns = 0;
