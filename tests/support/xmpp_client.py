@@ -93,6 +93,9 @@ class ChatClient(slixmpp.ClientXMPP):
         """Logs out."""
         if self.is_connected():
             await self.disconnect()
+        if self._run_out_filters and not self._run_out_filters.done():  # the library leaves it behind
+            self._run_out_filters.cancel()
+            await asyncio.wait({self._run_out_filters})
 
     async def until(self, condition, what, timeout=TIMEOUT_S):
         """Waits until condition() is true; looked at after each stanza."""
