@@ -50,7 +50,11 @@ int list_queues(CommandContext& context) {
 
 int peek_queue(CommandContext& context, const v1::PeekRequest& request) {
   const Result<v1::PeekResponse> answer = context.client.peek(request);
-  if (!answer) return report_error(answer.error());
+  if (!answer) {
+    const Status error = answer.error();
+    if (error.code() != StatusCode::kNotFound) return report_error(error);
+    return report_error({error.code(), error.message() + " name=" + printable(request.queue())});
+  }
   if (context.style.is_json) {
     print_json(*answer);
     return kExitOk;
