@@ -21,6 +21,7 @@
 #include <string>
 #include <thread>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/file_system.h"
@@ -92,6 +93,8 @@ class Outbox {
   Hooks hooks_;
   std::unique_ptr<OutboxFile> file_;  // the thread's own after start()
   std::deque<std::string> key_of_;    // order key of each unconfirmed message; the thread's own
+  // Of take_answers(): index and error of messages refused for good; the thread's own.
+  std::vector<std::pair<uint64_t, Status>> refused_;
   std::shared_ptr<Shared> shared_;
 
   mutable base::Mutex mutex_;
