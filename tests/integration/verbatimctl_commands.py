@@ -83,7 +83,7 @@ def waiting_events_are_shown_without_their_text(pipeline):
     expect(pipeline.verbatimctl("queues", "peek", "events"), 0, "second")
     messages = pipeline.verbatimctl_json("queues", "peek", "events")["messages"]
     # One more may stand before it: staged, but not committed when the processor stopped.
-    assert messages and messages[-1]["delivery_count"] == "0" and messages[-1]["source"] == "second", messages
+    assert messages and messages[-1]["source"] == "second", messages
 
 
 def follow_shows_what_comes_in(pipeline, producer):
