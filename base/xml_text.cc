@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 namespace verbatim::base {
 namespace {
@@ -29,6 +30,31 @@ size_t legal_character(std::string_view rest) {
   return is_overlong || is_foreign ? 0 : size;
 }
 
+// True for eight ASCII characters none of which is a control: most of most texts.
+bool is_plain_word(const char* at) {
+  constexpr uint64_t kHighBits = 0x8080808080808080;
+  constexpr uint64_t kSpaces = 0x2020202020202020;
+  uint64_t word = 0;
+  std::memcpy(&word, at, sizeof(word));
+  // A byte below 0x20 borrows and so sets its own high bit, whatever its neighbours add to it.
+  return ((word | (word - kSpaces)) & kHighBits) == 0;
+}
+
+// Size of the longest start of `text` that needs no replacement.
+size_t legal_size(std::string_view text) {
+  size_t at = 0;
+  while (at < text.size()) {
+    if (text.size() - at >= 8 && is_plain_word(text.data() + at)) {
+      at += 8;
+      continue;
+    }
+    const size_t size = legal_character(text.substr(at));
+    if (size == 0) break;
+    at += size;
+  }
+  return at;
+}
+
 // How much one replacement stands for: a whole character where it is one, else a byte.
 size_t illegal_size(std::string_view rest) {
   return rest.starts_with("\xEF\xBF\xBE") || rest.starts_with("\xEF\xBF\xBF") ? 3 : 1;
@@ -37,28 +63,18 @@ size_t illegal_size(std::string_view rest) {
 }  // namespace
 
 XmlText to_xml_text(std::string_view utf8) {
-  XmlText result;
-  result.text.reserve(utf8.size());
-  while (!utf8.empty()) {
-    if (const size_t size = legal_character(utf8); size > 0) {
-      result.text.append(utf8.substr(0, size));
-      utf8.remove_prefix(size);
-      continue;
-    }
-    result.is_exact = false;
+  size_t size = legal_size(utf8);
+  XmlText result{std::string(utf8.substr(0, size)), size == utf8.size()};
+  while (size < utf8.size()) {
+    utf8.remove_prefix(size);
     result.text.append(kReplacement);
     utf8.remove_prefix(illegal_size(utf8));
+    size = legal_size(utf8);
+    result.text.append(utf8.substr(0, size));
   }
   return result;
 }
 
-bool is_xml_text(std::string_view utf8) {
-  while (!utf8.empty()) {
-    const size_t size = legal_character(utf8);
-    if (size == 0) return false;
-    utf8.remove_prefix(size);
-  }
-  return true;
-}
+bool is_xml_text(std::string_view utf8) { return legal_size(utf8) == utf8.size(); }
 
 }  // namespace verbatim::base

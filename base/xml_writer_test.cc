@@ -102,6 +102,21 @@ TEST(XmlText, ReplacesWhatXmlCannotCarryAndSaysSo) {
   }
 }
 
+// Every byte at every place of a word, beside bytes that could borrow or carry.
+TEST(XmlText, TheFastPathAgreesWithTheCharacters) {
+  for (int byte = 0; byte < 256; ++byte) {
+    for (const char beside : {' ', '\x7F', '\x1F', '!', '\t'}) {
+      for (size_t place = 0; place < 16; ++place) {
+        std::string text(16, beside);
+        text[place] = static_cast<char>(byte);
+        std::string slow;
+        for (const char c : text) slow += to_xml_text(std::string(1, c)).text;
+        EXPECT_EQ(to_xml_text(text).text, slow) << byte << " " << place;
+      }
+    }
+  }
+}
+
 TEST(Base64, RoundTripsEveryLength) {
   std::string bytes;
   for (int i = 0; i < 300; ++i) {
