@@ -3,7 +3,9 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
 
+#include <algorithm>
 #include <mutex>
 
 #include "base/net_address.h"
@@ -33,6 +35,14 @@ void set_limits(grpc::ServerBuilder& builder, const GrpcServerOptions& options) 
   builder.SetMaxReceiveMessageSize(options.message_size_max_bytes);
   builder.SetMaxSendMessageSize(options.send_size_max_bytes > 0 ? options.send_size_max_bytes
                                                                 : options.message_size_max_bytes);
+  // The library looks at a message's size only once it has all of it; the quota ends the stream of
+  // a peer that sends more than that in one message (gRPC core, "resource quota").
+  grpc::ResourceQuota quota("verbatim");
+  quota.Resize(
+      options.memory_max_bytes > 0
+          ? options.memory_max_bytes
+          : std::max<size_t>(16 << 20, 2 * static_cast<size_t>(options.message_size_max_bytes)));
+  builder.SetResourceQuota(quota);
   // Two services on one port would share its connections by chance; the second must fail to start.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   // Adapters and clients ping idle streams to notice a dead peer.

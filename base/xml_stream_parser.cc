@@ -121,7 +121,7 @@ xmlSAXHandler XmlStreamParser::State::handler() {
 }
 
 void XmlStreamParser::State::fail(const char* condition, const char* detail) {
-  if (!error) error = XmlStreamError{condition, detail};
+  if (!error && !has_ended) error = XmlStreamError{condition, detail};
   xmlStopParser(context);
 }
 
@@ -129,6 +129,8 @@ void XmlStreamParser::State::start_element(const xmlChar* name, const xmlChar* n
                                            int namespace_count, const xmlChar** namespaces,
                                            int attribute_count, const xmlChar** attributes) {
   if (error) return;
+  // Undeclared prefixes: the library goes on, but nobody could say what is meant.
+  if (context->nsWellFormed == 0) return fail("not-well-formed", "wrong namespaces");
   if (++depth > limits.depth_max) return fail("policy-violation", "elements nested too deep");
   if (namespace_count + attribute_count > limits.attributes_max_count) {
     return fail("policy-violation", "too many attributes");
@@ -179,6 +181,7 @@ void XmlStreamParser::State::end_element() {
     items.emplace_back();
     items.back().kind = XmlStreamItem::Kind::kEnd;
     has_ended = true;
+    xmlStopParser(context);
     return;
   }
   XmlElement done = std::move(open.back());
