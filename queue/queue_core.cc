@@ -167,16 +167,18 @@ void QueueCore::replay_put(const v1::LogPut& put) {
 void QueueCore::replay_ranges(const v1::LogRanges& ranges, bool is_commit) {
   NamedQueue* queue = find_queue(ranges.queue_id());
   if (queue == nullptr) return;
+  queue->redelivered_count += ranges.redelivered_count();
   for (int i = 0; i + 1 < ranges.ranges_size(); i += 2) {
     const uint64_t first = ranges.ranges(i);
+    // Each message is committed once, so all count, also those whose segment is gone.
+    if (is_commit) queue->committed_count += static_cast<int64_t>(ranges.ranges(i + 1));
     for (uint64_t id = first; id < first + ranges.ranges(i + 1); ++id) {
       IndexedMessage* message = queue->index.find(id);
       if (message == nullptr) continue;
       if (!is_commit) {
-        if (++message->delivery_count > 1) ++queue->redelivered_count;
+        ++message->delivery_count;
         continue;
       }
-      ++queue->committed_count;
       use_segment(message->position, message->payload_size, -1);
       if (log_) log_->release(message->position);
       queue->index.remove(id);

@@ -186,8 +186,7 @@ class QueueCore final : private LogOwner {
   void serve_polls(NamedQueue& queue);
   void fill_messages(NamedQueue& queue, const std::vector<uint64_t>& lookup_ids,
                      v1::ReceiveReply& reply);
-  void append_ranges(RecordType type, const NamedQueue& queue,
-                     const std::vector<uint64_t>& lookup_ids);
+  void append_ranges(RecordType type, NamedQueue& queue, const std::vector<uint64_t>& lookup_ids);
   void commit_messages(NamedQueue& queue, const std::vector<uint64_t>& lookup_ids);
   void run_waiting();
 

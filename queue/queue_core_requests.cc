@@ -449,7 +449,6 @@ void QueueCore::fill_messages(NamedQueue& queue, const std::vector<uint64_t>& lo
   reply_body.mutable_messages()->Reserve(static_cast<int>(lookup_ids.size()));
   for (const uint64_t lookup_id : lookup_ids) {
     const IndexedMessage& message = *queue.index.find(lookup_id);
-    if (message.delivery_count > 1) ++queue.redelivered_count;
     const auto payload = log_->read(message.position, message.payload_size, scratch);
     const auto record = payload ? decode_message_record(*payload) : std::nullopt;
     if (!record || record->lookup_id != lookup_id) {
@@ -472,10 +471,17 @@ void QueueCore::fill_messages(NamedQueue& queue, const std::vector<uint64_t>& lo
   }
 }
 
-void QueueCore::append_ranges(RecordType type, const NamedQueue& queue,
+void QueueCore::append_ranges(RecordType type, NamedQueue& queue,
                               const std::vector<uint64_t>& lookup_ids) {
   v1::LogRanges ranges;
   ranges.set_queue_id(queue.id);
+  if (type == RecordType::kDelivered) {
+    const auto redelivered =
+        std::count_if(lookup_ids.begin(), lookup_ids.end(),
+                      [&queue](uint64_t id) { return queue.index.find(id)->delivery_count > 1; });
+    ranges.set_redelivered_count(redelivered);
+    queue.redelivered_count += redelivered;
+  }
   for (size_t i = 0; i < lookup_ids.size();) {
     size_t end = i + 1;
     while (end < lookup_ids.size() && lookup_ids[end] == lookup_ids[end - 1] + 1) ++end;
