@@ -15,6 +15,13 @@ const xmlChar* as_xml(const std::string& text) {
   return reinterpret_cast<const xmlChar*>(text.c_str());
 }
 
+// `value` itself where XML can carry it, else a copy in `changed`.
+const std::string& legal_text(const std::string& value, std::string& changed) {
+  if (is_xml_text(value)) return value;
+  changed = to_xml_text(value).text;
+  return changed;
+}
+
 void ignore_library_message(void*, const char*, ...) {}
 
 }  // namespace
@@ -68,23 +75,25 @@ XmlWriter::~XmlWriter() = default;
 XmlWriter::XmlWriter(XmlWriter&&) noexcept = default;
 XmlWriter& XmlWriter::operator=(XmlWriter&&) noexcept = default;
 
-void XmlWriter::start_element(std::string_view name) {
+void XmlWriter::start_element(const std::string& name) {
   ++state_->depth;
   if (!state_->status.ok()) return;
-  state_->note(xmlTextWriterStartElement(state_->writer, as_xml(std::string(name))));
+  state_->note(xmlTextWriterStartElement(state_->writer, as_xml(name)));
 }
 
-void XmlWriter::attribute(std::string_view name, std::string_view value) {
+void XmlWriter::attribute(const std::string& name, const std::string& value) {
   CHECK(state_->depth > 0, "invariant I2: an attribute needs an element");
   if (!state_->status.ok()) return;
-  state_->note(xmlTextWriterWriteAttribute(state_->writer, as_xml(std::string(name)),
-                                           as_xml(to_xml_text(value).text)));
+  std::string changed;
+  const std::string& legal = legal_text(value, changed);
+  state_->note(xmlTextWriterWriteAttribute(state_->writer, as_xml(name), as_xml(legal)));
 }
 
-void XmlWriter::text(std::string_view value) {
+void XmlWriter::text(const std::string& value) {
   CHECK(state_->depth > 0, "invariant I2: text needs an element");
   if (!state_->status.ok()) return;
-  state_->note(xmlTextWriterWriteString(state_->writer, as_xml(to_xml_text(value).text)));
+  std::string changed;
+  state_->note(xmlTextWriterWriteString(state_->writer, as_xml(legal_text(value, changed))));
 }
 
 void XmlWriter::end_element() {

@@ -14,6 +14,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "base/status.h"
@@ -32,9 +33,9 @@ class XmlWriter {
   XmlWriter& operator=(XmlWriter&&) noexcept;
 
   // `name` is a legal XML name, with prefix if any; namespace declarations are attributes.
-  void start_element(std::string_view name);
-  void attribute(std::string_view name, std::string_view value);
-  void text(std::string_view value);
+  void start_element(const std::string& name);
+  void attribute(const std::string& name, const std::string& value);
+  void text(const std::string& value);
   void end_element();
 
   // Hands over what is left. Errors: the sink's, or kResourceExhausted (memory).

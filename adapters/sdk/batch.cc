@@ -13,21 +13,19 @@ Status broken(size_t index, uint64_t sequence) {
 
 }  // namespace
 
-Result<BatchEvent> Batch::envelope(size_t index) const {
+Result<BatchEvent> Batch::event(size_t index) const {
   BatchEvent result;
-  if (!result.stored.ParseFromString(event_bytes(index))) return broken(index, 0);
-  if (!result.envelope.ParseFromString(result.stored.envelope())) {
-    return broken(index, result.stored.sequence());
-  }
+  RETURN_IF_ERROR(read_event(index, result));
   return result;
 }
 
-Result<BatchEvent> Batch::event(size_t index) const {
-  ASSIGN_OR_RETURN(BatchEvent result, envelope(index));
-  if (!result.event.ParseFromString(result.stored.event())) {
-    return broken(index, result.stored.sequence());
+Status Batch::read_event(size_t index, BatchEvent& into) const {
+  if (!into.stored.ParseFromString(event_bytes(index))) return broken(index, 0);
+  if (!into.envelope.ParseFromString(into.stored.envelope()) ||
+      !into.event.ParseFromString(into.stored.event())) {
+    return broken(index, into.stored.sequence());
   }
-  return result;
+  return {};
 }
 
 std::string batch_digest(const std::string& header_bytes, const std::vector<std::string>& events) {

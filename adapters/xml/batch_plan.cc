@@ -69,10 +69,11 @@ v1::RejectedEvent broken_event(const Batch& batch, size_t index) {
 BatchPlan plan_batch(const Batch& batch) {
   BatchPlan plan;
   Planner planner(batch);
+  BatchEvent event;
   for (size_t i = 0; i < batch.event_count(); ++i) {
-    const Result<BatchEvent> event = batch.event(i);
-    plan.shown_as.push_back(event ? planner.add(i, *event) : std::nullopt);
-    if (!event) plan.broken.push_back(broken_event(batch, i));
+    const bool is_whole = batch.read_event(i, event).ok();
+    plan.shown_as.push_back(is_whole ? planner.add(i, event) : std::nullopt);
+    if (!is_whole) plan.broken.push_back(broken_event(batch, i));
   }
   plan.conversations = planner.take();
   return plan;

@@ -2,7 +2,6 @@
 
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-#include <google/protobuf/util/message_differencer.h>
 
 #include <algorithm>
 #include <vector>
@@ -42,10 +41,8 @@ std::vector<std::string> addresses_of(const v1::Event& event) {
   return addresses;
 }
 
-// What the envelope says and the event does not.
-v1::Envelope envelope_beyond(const v1::Envelope& envelope, const v1::Event& event) {
-  using google::protobuf::util::MessageDifferencer;
-  v1::Envelope rest = envelope;
+// Leaves in an envelope what it says and its event does not.
+void keep_beyond(v1::Envelope& rest, const v1::Event& event) {
   rest.clear_kind();  // an attribute of the Event
   if (rest.schema_revision() == event.schema_revision()) rest.clear_schema_revision();
   if (rest.event_id() == event.id()) rest.clear_event_id();
@@ -58,29 +55,28 @@ v1::Envelope envelope_beyond(const v1::Envelope& envelope, const v1::Event& even
   if (rest.source_key() == serialise(event.source_key())) rest.clear_source_key();
   if (rest.source_time_unix_ns() == event.source_time_unix_ns()) rest.clear_source_time_unix_ns();
   if (rest.accept_time_unix_ns() == event.accept_time_unix_ns()) rest.clear_accept_time_unix_ns();
-  if (MessageDifferencer::Equals(rest.actor(), event.actor())) rest.clear_actor();
+  if (rest.actor().SerializeAsString() == event.actor().SerializeAsString()) rest.clear_actor();
   const std::vector<std::string> addresses(rest.addresses().begin(), rest.addresses().end());
   if (addresses == addresses_of(event)) rest.clear_addresses();
   if (rest.post_key() == event.post_key()) rest.clear_post_key();
-  return rest;
 }
 
-void write_event(const BatchEvent& given, std::optional<LegacyType> shown_as,
-                 base::XmlWriter& writer) {
-  v1::StoredEvent stored = given.stored;
+// Takes the event's stored bytes away: they are written as what they hold.
+void write_event(BatchEvent& given, std::optional<LegacyType> shown_as, base::XmlWriter& writer) {
+  v1::StoredEvent& stored = given.stored;
   stored.clear_envelope();
   stored.clear_event();
   writer.start_element("Event");
   write_proto_attributes(writer, stored);
   write_proto_attributes(writer, given.event);
   writer.attribute("kind", kind_name(given.envelope.kind()));
-  if (shown_as) writer.attribute("shownAs", legacy_name(*shown_as));
+  if (shown_as) writer.attribute("shownAs", std::string(legacy_name(*shown_as)));
   if (shown_as == LegacyType::kChat) {
     writer.attribute("shownId", std::to_string(legacy_message_id(stored.sequence())));
   }
   write_proto_children(writer, given.event);
-  const v1::Envelope rest = envelope_beyond(given.envelope, given.event);
-  if (rest.ByteSizeLong() > 0) write_proto(writer, "Envelope", rest);
+  keep_beyond(given.envelope, given.event);
+  if (given.envelope.ByteSizeLong() > 0) write_proto(writer, "Envelope", given.envelope);
   // Unknown fields of the stored event itself.
   write_proto_children(writer, stored);
   writer.end_element();
@@ -88,8 +84,8 @@ void write_event(const BatchEvent& given, std::optional<LegacyType> shown_as,
 
 void write_root_attributes(const Batch& batch, const CompanionLinks& links,
                            base::XmlWriter& writer) {
-  writer.attribute("xmlns", kCompanionNamespace);
-  writer.attribute("format", kCompanionFormat);
+  writer.attribute("xmlns", std::string(kCompanionNamespace));
+  writer.attribute("format", std::string(kCompanionFormat));
   writer.attribute("adapter", batch.header().adapter());
   writer.attribute("number", std::to_string(batch.number()));
   writer.attribute("digest", base::to_hex(batch.digest()));
@@ -106,9 +102,10 @@ Status write_companion(const Batch& batch, const BatchPlan& plan, const Companio
   write_root_attributes(batch, links, writer);
   write_proto(writer, "Header", batch.header());
   writer.start_element("Events");
+  BatchEvent event;
   for (size_t i = 0; i < batch.event_count(); ++i) {
     RETURN_IF_ERROR(writer.status());
-    ASSIGN_OR_RETURN(const BatchEvent event, batch.event(i));
+    RETURN_IF_ERROR(batch.read_event(i, event));
     write_event(event, plan.shown_as[i], writer);
   }
   writer.end_element();

@@ -72,7 +72,7 @@ class Document {
   }
 
   // A copy of the first Message, never an extra event.
-  Result<Message> first_message(const PlannedConversation& conversation) const {
+  Result<Message> first_message(const PlannedConversation& conversation) {
     const auto& present = present_at_start(conversation);
     if (!present.empty()) return to_message(present[0]);
     return to_message(conversation.shown.front());
@@ -85,8 +85,9 @@ class Document {
     return message;
   }
 
-  Result<Message> to_message(const ShownEvent& shown) const {
-    ASSIGN_OR_RETURN(const BatchEvent event, batch_.event(shown.index));
+  Result<Message> to_message(const ShownEvent& shown) {
+    BatchEvent& event = event_;
+    RETURN_IF_ERROR(batch_.read_event(shown.index, event));
     Message message;
     message.type = shown.type;
     message.content = legacy_content(shown.type, event.event);
@@ -98,7 +99,7 @@ class Document {
 
   void write(const char* element, const Message& message) {
     writer_.start_element(element);
-    writer_.attribute("type", legacy_name(message.type));
+    writer_.attribute("type", std::string(legacy_name(message.type)));
     writer_.attribute("content", message.content);
     writer_.attribute("id", std::to_string(message.id));
     write_sender(message.sender);
@@ -131,6 +132,7 @@ class Document {
   const Batch& batch_;
   const ConversationsOptions& options_;
   base::XmlWriter& writer_;
+  BatchEvent event_;  // the one read last
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cctype>
 #include <map>
+#include <unordered_map>
 #include <vector>
 
 #include "adapters/xml/legacy_time.h"
@@ -61,19 +62,27 @@ std::string element_name(const FieldDescriptor& field) {
 }
 
 // "DECISION_PASS_CHANGED" of Decision is "pass_changed".
-std::string enum_text(const EnumDescriptor& type, int number) {
-  const auto* value = type.FindValueByNumber(number);
-  if (value == nullptr) return std::to_string(number);
+std::string make_enum_text(const EnumDescriptor& type,
+                           const google::protobuf::EnumValueDescriptor& value) {
   std::string prefix;
   for (const char c : type.name()) {
     if (std::isupper(static_cast<unsigned char>(c)) != 0 && !prefix.empty()) prefix.push_back('_');
     prefix.push_back(static_cast<char>(std::toupper(static_cast<unsigned char>(c))));
   }
-  std::string name = value->name();
+  std::string name = value.name();
   if (name.starts_with(prefix + "_")) name.erase(0, prefix.size() + 1);
   std::transform(name.begin(), name.end(), name.begin(),
                  [](char c) { return static_cast<char>(std::tolower(c)); });
   return name;
+}
+
+std::string enum_text(const EnumDescriptor& type, int number) {
+  thread_local std::map<const google::protobuf::EnumValueDescriptor*, std::string> all;
+  const auto* value = type.FindValueByNumber(number);
+  if (value == nullptr) return std::to_string(number);
+  const auto [place, is_new] = all.try_emplace(value);
+  if (is_new) place->second = make_enum_text(type, *value);
+  return place->second;
 }
 
 bool is_attribute(const FieldDescriptor& field) {
@@ -87,6 +96,24 @@ bool is_attribute(const FieldDescriptor& field) {
     default:
       return true;
   }
+}
+
+// How one field is written; made once per message type.
+struct FieldForm {
+  const FieldDescriptor* field;
+  bool is_attribute;
+  std::string name;  // of the attribute or the child element
+};
+
+const std::vector<FieldForm>& forms_of(const google::protobuf::Descriptor& type) {
+  thread_local std::unordered_map<const google::protobuf::Descriptor*, std::vector<FieldForm>> all;
+  const auto [place, is_new] = all.try_emplace(&type);
+  for (int i = 0; is_new && i < type.field_count(); ++i) {
+    const FieldDescriptor& field = *type.field(i);
+    place->second.push_back({&field, is_attribute(field),
+                             is_attribute(field) ? attribute_name(field) : element_name(field)});
+  }
+  return place->second;
 }
 
 std::string attribute_text(const Message& message, const FieldDescriptor& field) {
@@ -136,18 +163,19 @@ void write_exact(base::XmlWriter& writer, const FieldDescriptor& field, const st
 }
 
 // One value of a field that is no attribute.
-void write_child(base::XmlWriter& writer, const FieldDescriptor& field, const std::string& value) {
-  if (field.type() != FieldDescriptor::TYPE_BYTES) {
-    write_text_element(writer, element_name(field), value);
+void write_child(base::XmlWriter& writer, const FieldForm& form, const std::string& value) {
+  if (form.field->type() != FieldDescriptor::TYPE_BYTES) {
+    write_text_element(writer, form.name, value);
   } else {
-    write_text_element(writer, element_name(field),
-                       is_digest(field) ? base::to_hex(value) : base::to_base64(value));
+    write_text_element(writer, form.name,
+                       is_digest(*form.field) ? base::to_hex(value) : base::to_base64(value));
   }
 }
 
 // A map's order in memory is not stable: sorted by key.
-void write_map(base::XmlWriter& writer, const Message& message, const FieldDescriptor& field) {
+void write_map(base::XmlWriter& writer, const Message& message, const FieldForm& form) {
   const Reflection& reflection = *message.GetReflection();
+  const FieldDescriptor& field = *form.field;
   std::map<std::string, std::string> sorted;
   const FieldDescriptor* key = field.message_type()->map_key();
   const FieldDescriptor* value = field.message_type()->map_value();
@@ -156,7 +184,7 @@ void write_map(base::XmlWriter& writer, const Message& message, const FieldDescr
     sorted[attribute_text(pair, *key)] = attribute_text(pair, *value);
   }
   for (const auto& [name, text] : sorted) {
-    writer.start_element(element_name(field));
+    writer.start_element(form.name);
     writer.attribute("name", name);
     writer.attribute("value", text);
     write_exact(writer, *key, name);
@@ -165,23 +193,21 @@ void write_map(base::XmlWriter& writer, const Message& message, const FieldDescr
   }
 }
 
-void write_children_of(base::XmlWriter& writer, const Message& message,
-                       const FieldDescriptor& field) {
+void write_children_of(base::XmlWriter& writer, const Message& message, const FieldForm& form) {
   const Reflection& reflection = *message.GetReflection();
-  if (field.is_map()) return write_map(writer, message, field);
+  const FieldDescriptor& field = *form.field;
+  if (field.is_map()) return write_map(writer, message, form);
   const bool is_message = field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
   if (!field.is_repeated()) {
     if (!reflection.HasField(message, &field)) return;
-    if (is_message) {
-      return write_proto(writer, element_name(field), reflection.GetMessage(message, &field));
-    }
-    return write_child(writer, field, reflection.GetString(message, &field));
+    if (is_message) return write_proto(writer, form.name, reflection.GetMessage(message, &field));
+    return write_child(writer, form, reflection.GetString(message, &field));
   }
   for (int i = 0; i < reflection.FieldSize(message, &field); ++i) {
     if (is_message) {
-      write_proto(writer, element_name(field), reflection.GetRepeatedMessage(message, &field, i));
+      write_proto(writer, form.name, reflection.GetRepeatedMessage(message, &field, i));
     } else {
-      write_child(writer, field, reflection.GetRepeatedString(message, &field, i));
+      write_child(writer, form, reflection.GetRepeatedString(message, &field, i));
     }
   }
 }
@@ -189,28 +215,29 @@ void write_children_of(base::XmlWriter& writer, const Message& message,
 }  // namespace
 
 void write_proto_attributes(base::XmlWriter& writer, const Message& message) {
-  for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
-    const FieldDescriptor& field = *message.GetDescriptor()->field(i);
-    if (!is_attribute(field) || !message.GetReflection()->HasField(message, &field)) continue;
-    writer.attribute(attribute_name(field), attribute_text(message, field));
+  for (const FieldForm& form : forms_of(*message.GetDescriptor())) {
+    if (!form.is_attribute || !message.GetReflection()->HasField(message, form.field)) continue;
+    writer.attribute(form.name, attribute_text(message, *form.field));
   }
 }
 
 void write_proto_children(base::XmlWriter& writer, const Message& message) {
   const Reflection& reflection = *message.GetReflection();
-  const auto* type = message.GetDescriptor();
-  for (int i = 0; i < type->field_count(); ++i) {
-    if (!is_attribute(*type->field(i))) write_children_of(writer, message, *type->field(i));
+  const std::vector<FieldForm>& forms = forms_of(*message.GetDescriptor());
+  for (const FieldForm& form : forms) {
+    if (!form.is_attribute) write_children_of(writer, message, form);
   }
-  for (int i = 0; i < type->field_count(); ++i) {
-    const FieldDescriptor& field = *type->field(i);
-    if (field.type() != FieldDescriptor::TYPE_STRING) continue;
-    if (field.is_repeated()) {
-      for (int k = 0; k < reflection.FieldSize(message, &field); ++k) {
-        write_exact(writer, field, reflection.GetRepeatedString(message, &field, k));
-      }
-    } else {
-      write_exact(writer, field, reflection.GetString(message, &field));
+  std::string scratch;
+  for (const FieldForm& form : forms) {
+    if (form.field->type() != FieldDescriptor::TYPE_STRING) continue;
+    if (!form.field->is_repeated()) {
+      write_exact(writer, *form.field,
+                  reflection.GetStringReference(message, form.field, &scratch));
+      continue;
+    }
+    for (int i = 0; i < reflection.FieldSize(message, form.field); ++i) {
+      write_exact(writer, *form.field,
+                  reflection.GetRepeatedStringReference(message, form.field, i, &scratch));
     }
   }
   const auto& unknown = reflection.GetUnknownFields(message);
@@ -221,7 +248,7 @@ void write_proto_children(base::XmlWriter& writer, const Message& message) {
   }
 }
 
-void write_proto(base::XmlWriter& writer, std::string_view name, const Message& message) {
+void write_proto(base::XmlWriter& writer, const std::string& name, const Message& message) {
   writer.start_element(name);
   write_proto_attributes(writer, message);
   write_proto_children(writer, message);

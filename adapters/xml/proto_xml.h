@@ -16,16 +16,14 @@
 
 #include <google/protobuf/message.h>
 
-#include <functional>
 #include <string>
-#include <string_view>
 
 #include "base/xml_writer.h"
 
 namespace verbatim::adapters {
 
 // <name>…</name>.
-void write_proto(base::XmlWriter& writer, std::string_view name,
+void write_proto(base::XmlWriter& writer, const std::string& name,
                  const google::protobuf::Message& message);
 
 // The two halves, for an element that joins several messages: all attributes first.
