@@ -66,6 +66,7 @@ class ChatClient(slixmpp.ClientXMPP):
         self.ledger = ledger or Ledger()
         self.nicks = {}  # room -> nick
         self.seen = []  # (room, nick, id, body) of every room message with a body, history left out
+        self.history = []  # the same of old messages, shown after a join
         self.subjects = {}  # room -> subject
         self.invitations = []
         self.occupants = {}  # room -> set of nicks
@@ -200,7 +201,13 @@ class ChatClient(slixmpp.ClientXMPP):
         if reason:
             ET.SubElement(element, "{http://jabber.org/protocol/muc#admin}reason").text = reason
         iq.append(query)
-        await iq.send(timeout=timeout)
+        await self._ask(iq, timeout)
+
+    async def _ask(self, iq, timeout):
+        try:
+            await iq.send(timeout=timeout)
+        except slixmpp.exceptions.IqError as error:
+            raise Refused(error.condition) from None
 
     async def destroy(self, room, reason, timeout=TIMEOUT_S):
         iq = self.make_iq_set(ito=room)
@@ -208,7 +215,7 @@ class ChatClient(slixmpp.ClientXMPP):
         element = ET.SubElement(query, "{http://jabber.org/protocol/muc#owner}destroy")
         ET.SubElement(element, "{http://jabber.org/protocol/muc#owner}reason").text = reason
         iq.append(query)
-        await iq.send(timeout=timeout)
+        await self._ask(iq, timeout)
 
     async def read_archive(self, room, count=10, timeout=TIMEOUT_S):
         """XEP-0313: reads the room's archive."""
@@ -217,7 +224,7 @@ class ChatClient(slixmpp.ClientXMPP):
         rsm = ET.SubElement(query, "{http://jabber.org/protocol/rsm}set")
         ET.SubElement(rsm, "{http://jabber.org/protocol/rsm}max").text = str(count)
         iq.append(query)
-        await iq.send(timeout=timeout)
+        await self._ask(iq, timeout)
 
     def invite(self, room, jid, reason):
         """A mediated invitation."""
@@ -279,7 +286,9 @@ class ChatClient(slixmpp.ClientXMPP):
         body = message.xml.findtext("{jabber:client}body")
         room, kind = message["from"].bare, message["type"]
         is_old = message.xml.find("{urn:xmpp:delay}delay") is not None
-        if kind == "groupchat" and not is_old:
+        if kind == "groupchat" and is_old:
+            self.history.append((room, message["from"].resource, message["id"], body))
+        elif kind == "groupchat":
             subject = message.xml.find("{jabber:client}subject")
             if body is None and subject is not None:
                 self.subjects[room] = subject.text or ""

@@ -1,0 +1,286 @@
+"""The Prosody tap against a collector that can say anything: verdicts, holds, order, repeats. No services needed.
+
+Also that its Lua compiles and sets no global by mistake.
+"""
+import asyncio
+import contextlib
+import glob
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support"))
+from managed_process import free_port, wait_until  # noqa: E402
+from prosody import HOST, ROOMS, TAP_DIR, Prosody  # noqa: E402
+from verdict_giver import VerdictGiver  # noqa: E402
+from xmpp_client import ChatClient, Ledger, Refused  # noqa: E402
+
+ROOM = f"desk@{ROOMS}"
+LIMIT_S = 2
+
+
+def the_lua_is_clean():
+    files = [os.path.join(TAP_DIR, "mod_verbatim.lua"), *glob.glob(os.path.join(TAP_DIR, "verbatim", "*.lua"))]
+    assert len(files) > 4, files
+    for path in files:
+        done = subprocess.run(["luac5.4", "-l", "-p", path], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        written = re.findall(r"SETTABUP.*_ENV \"(\w+)\"", done.stdout)
+        read = set(re.findall(r"GETTABUP.*_ENV \"(\w+)\"", done.stdout))
+        known = {"module", "prosody", "require", "pairs", "ipairs", "next", "math", "string", "table", "os", "coroutine", "debug",
+                 "setmetatable", "tostring", "tonumber", "type", "error", "pcall", "xpcall", "select"}
+        assert not written and read <= known, f"{path}: globals set {written}, read {read - known}"
+    print("lua: ok")
+
+
+class Stage:
+    """A Prosody, the collector's part, three people in a room."""
+
+    def __init__(self, giver, prosody):
+        self.giver, self.prosody = giver, prosody
+        self.ledger = Ledger()
+
+    async def client(self, name):
+        return await ChatClient(f"{name}@{HOST}/test", "-", self.prosody.port, self.ledger).start()
+
+    async def gather(self):
+        self.alice, self.bob, self.carol = [await self.client(name) for name in ("alice", "bob", "carol")]
+        for client in (self.alice, self.bob, self.carol):
+            await self.join(client)
+
+    async def join(self, client):
+        start = len(self.giver.asked)
+        await client.join(ROOM, client.boundjid.user)
+        await asyncio.to_thread(wait_until, lambda: "onAfterJoin" in self.giver.names(start), 5, "the join to be told")
+
+    async def is_asked(self, start, names):
+        """Exactly these events come in; what nobody waits for may take a moment."""
+        await asyncio.to_thread(wait_until, lambda: len(self.giver.asked) >= start + len(names), 5,
+                                lambda: f"{names}, not only {self.giver.names(start)}")
+        assert self.giver.names(start) == names, self.giver.names(start)
+
+    async def log_in_and_out(self, name):
+        client = await self.client(name)
+        await client.stop()
+
+    def decide(self, function):
+        self.giver.decide = function
+
+
+async def outcome(awaitable):
+    """("accepted" or the error's condition, seconds)."""
+    began = time.monotonic()
+    try:
+        await awaitable
+        return "accepted", time.monotonic() - began
+    except Refused as error:
+        return str(error), time.monotonic() - began
+
+
+async def a_stanza_is_asked_about_as_often_as_needed(stage):
+    start = len(stage.giver.asked)
+    await stage.alice.post(ROOM, "once")
+    await stage.carol.until(lambda: stage.carol.seen and stage.carol.seen[-1][3] == "once", "the post")
+    await stage.is_asked(start, ["es_OUT", "onBeforeSend", "onBeforeBroadcast", "es_IN", "es_IN", "es_IN"])
+    assert [asked.is_awaited for asked in stage.giver.asked[start:]] == [False, True, True, False, False, False]
+    start = len(stage.giver.asked)
+    await stage.alice.tell(f"bob@{HOST}", "once")
+    await stage.is_asked(start, ["es_OUT", "es_IN"])
+    # Typing notices are nobody's words.
+    start = len(stage.giver.asked)
+    stage.alice.send_raw(f"<message to='{ROOM}' type='groupchat'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>")
+    await stage.alice.post(ROOM, "typed")
+    await stage.is_asked(start, ["es_OUT", "onBeforeSend", "onBeforeBroadcast", "es_IN", "es_IN", "es_IN"])
+
+
+async def a_changed_stanza_replaces_the_stanza(stage):
+    changed = ("<message xmlns='jabber:client' to='elsewhere@x' from='forged@x' id='forged' type='groupchat'>"
+               "<body>[redacted] &lt;&amp; é</body></message>")
+    stage.decide(lambda asked: changed if asked.name in ("onBeforeSend", "es_OUT") and asked.body() == "secret" else "pass")
+    start = len(stage.giver.asked)
+    entry = await stage.alice.post(ROOM, "secret")
+    await stage.bob.until(lambda: stage.bob.seen[-1][2] == entry["id"], "the changed post")
+    assert stage.bob.seen[-1] == (ROOM, "alice", entry["id"], "[redacted] <& é"), stage.bob.seen[-1]
+    assert [asked.body() for asked in stage.giver.asked if asked.name == "onBeforeBroadcast"][-1] == "[redacted] <& é"
+    await stage.alice.tell(f"bob@{HOST}", "secret")
+    await stage.is_asked(start, ["es_OUT", "onBeforeSend", "onBeforeBroadcast", "es_IN", "es_IN", "es_IN", "es_OUT", "es_IN"])
+    bodies = [asked.body() for asked in stage.giver.asked[start:] if asked.name == "es_IN"]
+    assert set(bodies) == {"[redacted] <& é"}, bodies
+
+
+async def a_handled_stanza_stops_silently(stage):
+    for name, act in (("onBeforeSend", stage.alice.post(ROOM, "stop", timeout=1)),
+                      ("onBeforeBroadcast", stage.alice.post(ROOM, "stop", timeout=1)),
+                      ("es_OUT", stage.alice.tell(f"bob@{HOST}", "stop", timeout=1)),
+                      ("onPacket", stage.alice.whisper(ROOM, "bob", "stop", timeout=1))):
+        stage.decide(lambda asked, name=name: "handle" if asked.name == name else "pass")
+        try:
+            await act
+            raise AssertionError(f"{name}: delivered")
+        except asyncio.TimeoutError:
+            pass
+    stage.decide(lambda asked: "pass")
+    assert not any(entry[3] == "stop" for entry in stage.bob.seen)
+
+
+async def a_refusal_reaches_the_sender(stage):
+    stage.decide(lambda asked: "error" if asked.name != "x-snapshot" else "pass")
+    results = [await outcome(stage.alice.post(ROOM, "x")), await outcome(stage.alice.tell(f"bob@{HOST}", "x")),
+               await outcome(stage.alice.whisper(ROOM, "bob", "x")), await outcome(stage.alice.join(f"new@{ROOMS}", "a")),
+               await outcome(stage.alice.admin(ROOM, nick="carol", role="none"))]
+    assert all(condition == "remote-server-timeout" and seconds < 1 for condition, seconds in results), results
+    stage.decide(lambda asked: "error" if asked.name == "onBeforeBroadcast" else "pass")
+    assert (await outcome(stage.alice.post(ROOM, "too late")))[0] == "remote-server-timeout"
+    stage.decide(lambda asked: "pass")
+    assert not any(entry[3] in ("x", "too late") for entry in stage.bob.seen)
+    late = await stage.client("late")
+    await late.join(ROOM, "late", history=50)
+    await late.post(ROOM, "what was refused is in no history either")
+    assert not any(entry[3] in ("x", "too late") for entry in late.history), late.history
+    await late.stop()
+    # The refused room does not exist: a first join creates it.
+    start = len(stage.giver.asked)
+    await stage.alice.join(f"new@{ROOMS}", "a")
+    assert "onBeforeRoomCreate" in stage.giver.names(start)
+    stage.alice.leave(f"new@{ROOMS}")
+
+
+async def no_verdict_is_an_error_within_the_limit(stage):
+    stage.decide(lambda asked: "silence")
+    results = await asyncio.gather(*(outcome(client.post(ROOM, "x")) for client in (stage.alice, stage.bob, stage.carol)),
+                                   outcome(stage.log_in_and_out("quiet")))
+    stage.decide(lambda asked: "pass")
+    assert [condition for condition, _ in results] == ["remote-server-timeout"] * 3 + ["accepted"], results
+    assert all(LIMIT_S - 0.2 <= seconds <= LIMIT_S + 1 for _, seconds in results), results
+
+
+async def order_is_kept_whatever_the_verdicts_take(stage):
+    stage.decide(lambda asked: time.sleep(random.random() * 0.01) or "pass")
+    start = len(stage.giver.asked)
+    clients = (stage.alice, stage.bob, stage.carol)
+    await asyncio.gather(*(client.post(ROOM, f"{client.boundjid.user} {i}") for i in range(15) for client in clients))
+    stage.decide(lambda asked: "pass")
+    asked = [one.body() for one in stage.giver.asked[start:] if one.name == "onBeforeBroadcast"]
+    for client in clients:
+        await client.until(lambda client=client: len([e for e in client.seen if e[3] in asked]) == len(asked), "all posts")
+        assert [entry[3] for entry in client.seen if entry[3] in asked] == asked, "another order"
+        own = [text for text in asked if text.startswith(client.boundjid.user)]
+        assert own == [f"{client.boundjid.user} {i}" for i in range(15)], own
+
+
+async def two_creators_make_one_room(stage):
+    """The room becomes known only after the verdict: a second creator must wait for the first."""
+    room = f"race@{ROOMS}"
+    stage.decide(lambda asked: time.sleep(0.3) or "pass" if asked.name == "onBeforeRoomCreate" else "pass")
+    start = len(stage.giver.asked)
+    await asyncio.gather(stage.alice.join(room, "alice"), stage.bob.join(room, "bob"), stage.carol.join(room, "carol"))
+    stage.decide(lambda asked: "pass")
+    assert stage.giver.names(start).count("onBeforeRoomCreate") == 1, stage.giver.names(start)
+    for client in (stage.alice, stage.bob, stage.carol):
+        await client.until(lambda client=client: client.occupants[room] == {"alice", "bob", "carol"}, "all three in one room")
+    for client in (stage.alice, stage.bob, stage.carol):
+        client.leave(room)
+
+
+async def who_is_killed_while_held_leaves_in_order(stage):
+    """What the dead one said while it was held is shown, then it leaves the room; nobody else is held up."""
+    victim = await stage.client("victim")
+    await stage.join(victim)
+    stage.decide(lambda asked: time.sleep(0.2) or "pass" if asked.body() in ("last words", "between") else "pass")
+    start = len(stage.giver.asked)
+    held = asyncio.create_task(outcome(victim.post(ROOM, "last words", timeout=5)))
+    await asyncio.to_thread(wait_until, lambda: "onBeforeSend" in stage.giver.names(start), 5, "the question")
+    between = asyncio.create_task(outcome(stage.alice.post(ROOM, "between")))
+    victim.abort()
+    held.cancel()
+    assert (await between)[0] == "accepted"
+    await stage.alice.until(lambda: "victim" not in stage.alice.occupants[ROOM], "the victim to be gone")
+    await asyncio.to_thread(wait_until, lambda: {"onLeave", "es_END"} <= set(stage.giver.names(start)), 5, "leave and logout")
+    stage.decide(lambda asked: "pass")
+    names = [asked.name for asked in stage.giver.asked[start:] if asked.attributes.get("actor", "").startswith("victim@")]
+    in_room = [name for name in names if name.startswith("on")]
+    assert in_room == ["onBeforeSend", "onBeforeBroadcast", "onLeave"], names
+    assert [entry[3] for entry in stage.bob.seen][-2:] == ["last words", "between"], stage.bob.seen[-2:]
+
+
+async def a_short_restart_is_invisible(stage):
+    start = len(stage.giver.asked)
+    stage.giver.stop()
+    posts = [asyncio.create_task(outcome(client.post(ROOM, "during"))) for client in (stage.alice, stage.bob)]
+    await asyncio.sleep(0.7)
+    stage.giver.start()
+    results = await asyncio.gather(*posts)
+    assert all(condition == "accepted" and seconds > 0.5 for condition, seconds in results), results
+    again = [asked for asked in stage.giver.asked[start:]]
+    numbers = [int(asked.attributes["seq"]) for asked in again if asked.is_awaited]
+    assert numbers == sorted(numbers), f"not in the order of the numbers: {numbers}"
+    snapshot = [asked.stanza for asked in again if asked.name == "x-snapshot"]
+    rooms = [element for element in snapshot if element.tag.endswith("room")]
+    occupants = {occupant.get("jid").split("@")[0] for element in rooms if element.get("jid") == ROOM for occupant in element}
+    assert occupants == {"alice", "bob", "carol"} and snapshot[-1].tag.endswith("end"), occupants
+
+
+async def what_is_unanswered_comes_again(stage):
+    """Byte for byte and under the same id; numbers that could not be sent are missing."""
+    stage.decide(lambda asked: "silence" if asked.body() == "again" else "pass")
+    start = len(stage.giver.asked)
+    post = asyncio.create_task(outcome(stage.alice.post(ROOM, "again")))
+    await asyncio.to_thread(wait_until, lambda: "onBeforeSend" in stage.giver.names(start), 5, "the question")
+    stage.giver.stop(graceful=True)
+    stage.decide(lambda asked: "pass")
+    stage.giver.start()
+    assert (await post)[0] == "accepted"
+    asked = [one for one in stage.giver.asked[start:] if one.name == "onBeforeSend"]
+    assert len(asked) == 2 and asked[0].id == asked[1].id and asked[0].attributes == asked[1].attributes, asked
+
+
+async def without_a_link_for_long_all_is_bounced_at_once(stage):
+    stage.giver.stop()
+    await asyncio.sleep(LIMIT_S + 0.2)
+    results = [await outcome(stage.alice.post(ROOM, "x")) for _ in range(3)]
+    assert all(condition == "remote-server-timeout" and seconds < 0.5 for condition, seconds in results), results
+    stage.giver.secret = "changed"
+    stage.giver.start()
+    await asyncio.to_thread(wait_until, lambda: stage.giver.digest_errors > 0, 5, "a wrong digest")
+    assert (await outcome(stage.alice.post(ROOM, "x")))[0] == "remote-server-timeout"
+    stage.giver.secret = "secret"
+    await asyncio.to_thread(wait_until, lambda: stage.giver.names()[-1] == "x-snapshot", 5, "the link")
+    numbers = [int(asked.attributes["seq"]) for asked in stage.giver.asked]
+    assert max(numbers) > len(set(numbers)), "what could not be sent must use up numbers"
+    assert (await outcome(stage.alice.post(ROOM, "back")))[0] == "accepted"
+
+
+async def run(stage):
+    await stage.gather()
+    for scenario in (a_stanza_is_asked_about_as_often_as_needed, a_changed_stanza_replaces_the_stanza,
+                     a_handled_stanza_stops_silently, a_refusal_reaches_the_sender, no_verdict_is_an_error_within_the_limit,
+                     order_is_kept_whatever_the_verdicts_take, two_creators_make_one_room,
+                     who_is_killed_while_held_leaves_in_order, a_short_restart_is_invisible, what_is_unanswered_comes_again,
+                     without_a_link_for_long_all_is_bounced_at_once):
+        await scenario(stage)
+        stage.prosody.assert_healthy()
+        print(f"{scenario.__name__}: ok", flush=True)
+
+
+the_lua_is_clean()
+the_folder = tempfile.mkdtemp(prefix="prosody_tap-", dir="/var/tmp")
+os.chmod(the_folder, 0o755)
+the_port = free_port()
+the_link = {"verbatim_port": the_port, "verbatim_component": "op-x", "verbatim_secret": "secret", "verbatim_verdict_timeout": LIMIT_S,
+            "verbatim_reconnect_min": 0.1, "verbatim_reconnect_max": 0.3}
+with contextlib.ExitStack() as stack:
+    stack.callback(shutil.rmtree, the_folder, ignore_errors=True)
+    the_giver = stack.enter_context(VerdictGiver(the_port, "op-x", "secret"))
+    the_prosody = stack.enter_context(Prosody(the_folder, the_link))
+    try:
+        asyncio.run(asyncio.wait_for(run(Stage(the_giver, the_prosody)), 90))
+        the_prosody.stop()
+    except BaseException:
+        print(the_prosody.process.tail(40), file=sys.stderr)
+        raise
+print("prosody_tap: ok")
