@@ -1,7 +1,10 @@
 // verbatim-collector: takes events from the sources, makes them durable in the queue, and answers.
 #include <unistd.h>
 
+#include <map>
 #include <memory>
+#include <string>
+#include <thread>
 #include <vector>
 
 #include "base/config.h"
@@ -88,7 +91,12 @@ Result<std::unique_ptr<queue::QueueClient>> create_client(const v1::Config& conf
 // Reads no more, answers what is under way, and leaves everything synced.
 void stop_all(Sources& sources, queue::QueueClient& client, QueueBroker& broker,
               std::chrono::milliseconds patience) {
-  for (auto& source : sources) source->stop(patience);
+  // All at once: while one waits for its answers, the others must not go on reading.
+  std::vector<std::thread> stoppers;
+  for (auto& source : sources) {
+    stoppers.emplace_back([&source, patience] { source->stop(patience); });
+  }
+  for (std::thread& stopper : stoppers) stopper.join();
   client.stop();
   broker.stop();
 }
