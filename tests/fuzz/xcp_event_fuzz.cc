@@ -8,7 +8,7 @@
 #include "base/check.h"
 #include "base/xml_stream_parser.h"
 #include "collector/broker/completer.h"
-#include "collector/sources/xcp/verbatim_codec.h"
+#include "collector/sources/xcp/codec/verbatim_codec.h"
 
 using namespace verbatim;             // NOLINT: a program of one file
 using namespace verbatim::collector;  // NOLINT: the same

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "collector/sources/xcp/xdb.h"
+#include "collector/sources/xcp/codec/xdb.h"
 #include "verbatim/v1/event.pb.h"
 
 namespace verbatim::collector {

@@ -26,9 +26,9 @@
 #include "base/xml_element.h"
 #include "collector/broker/broker.h"
 #include "collector/sources/xcp/answer_order.h"
-#include "collector/sources/xcp/event_codec.h"
+#include "collector/sources/xcp/codec/event_codec.h"
+#include "collector/sources/xcp/codec/snapshot.h"
 #include "collector/sources/xcp/sequence_tracker.h"
-#include "collector/sources/xcp/snapshot.h"
 
 namespace verbatim::collector {
 

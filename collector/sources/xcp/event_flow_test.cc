@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "collector/sources/xcp/test_xml.h"
-#include "collector/sources/xcp/verbatim_codec.h"
+#include "collector/sources/xcp/codec/test_xml.h"
+#include "collector/sources/xcp/codec/verbatim_codec.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fault_file_system.h"
 

@@ -5,11 +5,11 @@
 #include <vector>
 
 #include "collector/sources/xcp/answer_order.h"
+#include "collector/sources/xcp/codec/snapshot.h"
+#include "collector/sources/xcp/codec/test_xml.h"
+#include "collector/sources/xcp/codec/xdb.h"
+#include "collector/sources/xcp/codec/xmpp_time.h"
 #include "collector/sources/xcp/sequence_tracker.h"
-#include "collector/sources/xcp/snapshot.h"
-#include "collector/sources/xcp/test_xml.h"
-#include "collector/sources/xcp/xdb.h"
-#include "collector/sources/xcp/xmpp_time.h"
 
 namespace verbatim::collector {
 namespace {

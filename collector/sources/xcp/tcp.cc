@@ -82,6 +82,8 @@ FileDescriptor accept_tcp(const FileDescriptor& listener) {
   return accepted;
 }
 
+bool is_out_of_descriptors() { return errno == EMFILE || errno == ENFILE; }
+
 TcpRead read_tcp(const FileDescriptor& socket, char* buffer, size_t size) {
   const ssize_t count = ::recv(socket.get(), buffer, size, 0);
   if (count > 0) return {.size = static_cast<size_t>(count), .is_closed = false};

@@ -43,6 +43,8 @@ std::string bound_address_of(const FileDescriptor& socket);
 
 // A new connection, or none where nobody waits (or the process has no descriptor left).
 FileDescriptor accept_tcp(const FileDescriptor& listener);
+// Right after an accept_tcp that gave none: true where that is why.
+bool is_out_of_descriptors();
 
 struct TcpRead {
   size_t size = 0;

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "collector/sources/xcp/codec/verbatim_codec.h"
 #include "collector/sources/xcp/handshake.h"
-#include "collector/sources/xcp/verbatim_codec.h"
 
 namespace verbatim::collector {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
-#include "collector/sources/xcp/verbatim_codec.h"
+#include "collector/sources/xcp/codec/verbatim_codec.h"
 
 namespace verbatim::collector {
 namespace {
@@ -19,6 +19,8 @@ using State = XcpLink::State;
 constexpr int kPollMs = 50;
 constexpr size_t kReadBytes = 64 << 10;
 constexpr auto kLastWordsMax = std::chrono::seconds(1);
+// One line at most in that time about peers that were turned away.
+constexpr auto kRefusalLogEvery = std::chrono::seconds(1);
 constexpr uint64_t kListenerTag = 0;
 constexpr uint64_t kWakeTag = UINT64_MAX;
 
@@ -164,8 +166,12 @@ void XcpSource::accept_all() {
   XcpLinkObserver& observer = *this;
   for (size_t i = 0; i < kWaitingMaxCount && listener_.is_open(); ++i) {
     FileDescriptor socket = accept_tcp(listener_);
-    if (!socket.is_open()) return;
-    end_oldest_waiting();
+    if (!socket.is_open()) {
+      // Out of descriptors: whoever said nothing yet makes room for whoever comes next.
+      if (is_out_of_descriptors()) end_oldest_waiting(1);
+      return;
+    }
+    end_oldest_waiting(kWaitingMaxCount);
     const uint64_t number = ++last_number_;
     Connection connection;
     connection.link = std::make_unique<XcpLink>(number, link_options(config_, *codec_),
@@ -177,7 +183,7 @@ void XcpSource::accept_all() {
   }
 }
 
-void XcpSource::end_oldest_waiting() {
+void XcpSource::end_oldest_waiting(size_t limit) {
   size_t count = 0;
   auto oldest = connections_.end();
   for (auto at = connections_.begin(); at != connections_.end(); ++at) {
@@ -185,7 +191,7 @@ void XcpSource::end_oldest_waiting() {
     ++count;
     if (oldest == connections_.end()) oldest = at;
   }
-  if (count < kWaitingMaxCount) return;
+  if (count < limit) return;
   note_closed(oldest->second);
   connections_.erase(oldest);
 }
@@ -294,6 +300,7 @@ void XcpSource::report_outage(const std::string& detail) {
   report.gap.set_missing_count(-1);
   report.gap.set_detail(detail);
   broker_.submit_gap(report);
+  ++outage_count_;
   down_since_unix_ns_.reset();
 }
 
@@ -311,8 +318,17 @@ void XcpSource::note_closed(Connection& connection) {
   if (link.was_active()) {
     LOG_INFO("xcp link gone source={} reason={}", config_.name(), link.reason());
   } else if (link.has_failed()) {
-    LOG_WARN("xcp link refused source={} reason={}", config_.name(), link.reason());
+    log_refusal(link.reason());
   }
+}
+
+void XcpSource::log_refusal(const std::string& reason) {
+  ++unlogged_refusals_;
+  const auto now = broker_.clock().monotonic();
+  if (now < next_refusal_log_) return;
+  next_refusal_log_ = now + kRefusalLogEvery;
+  LOG_WARN("xcp links refused source={} count={} last_reason={}", config_.name(),
+           std::exchange(unlogged_refusals_, 0), reason);
 }
 
 void XcpSource::on_xdb(XcpLink& link, const base::XmlElement& xdb, std::string_view raw) {
@@ -349,7 +365,7 @@ void XcpSource::publish_info() {
   info_.set_refused_count(counters.refused);
   info_.set_error_count(counters.errors);
   info_.set_repeat_count(counters.repeats);
-  info_.set_gap_count(counters.gaps);
+  info_.set_gap_count(counters.gaps + outage_count_);
   info_.set_in_flight_count(static_cast<int64_t>(flow_->in_flight_count()));
   info_.set_last_event_unix_ns(counters.last_event_unix_ns);
 }

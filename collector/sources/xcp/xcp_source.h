@@ -20,7 +20,7 @@
 #include "base/mutex.h"
 #include "collector/broker/broker.h"
 #include "collector/sources/source.h"
-#include "collector/sources/xcp/event_codec.h"
+#include "collector/sources/xcp/codec/event_codec.h"
 #include "collector/sources/xcp/event_flow.h"
 #include "collector/sources/xcp/tcp.h"
 #include "collector/sources/xcp/xcp_link.h"
@@ -67,7 +67,9 @@ class XcpSource final : public Source, private XcpLinkObserver {
   bool is_finished();
   void wait_and_read();
   void accept_all();
-  void end_oldest_waiting();
+  // Ends the oldest link without a handshake where there are `limit` or more.
+  void end_oldest_waiting(size_t limit);
+  void log_refusal(const std::string& reason);
   void read(Connection& connection);
   void serve_all();
   // False once the connection is over.
@@ -98,6 +100,9 @@ class XcpSource final : public Source, private XcpLinkObserver {
   std::optional<int64_t> down_since_unix_ns_;
   std::string state_reason_ = "waiting for the node";
   int64_t state_since_unix_ns_ = 0;
+  int64_t outage_count_ = 0;
+  int64_t unlogged_refusals_ = 0;
+  std::chrono::nanoseconds next_refusal_log_{0};
   bool is_stopping_ = false;
   bool is_finishing_ = false;
   std::chrono::nanoseconds stop_at_{0};

@@ -1,11 +1,11 @@
-#include "collector/sources/xcp/event_builder.h"
+#include "collector/sources/xcp/codec/event_builder.h"
 
 #include <charconv>
 #include <utility>
 
 #include "collector/broker/jid.h"
-#include "collector/sources/xcp/message_facts.h"
-#include "collector/sources/xcp/xmpp_time.h"
+#include "collector/sources/xcp/codec/message_facts.h"
+#include "collector/sources/xcp/codec/xmpp_time.h"
 
 namespace verbatim::collector {
 namespace {

@@ -4,8 +4,8 @@
 #include <string>
 
 #include "base/xml_element.h"
-#include "collector/sources/xcp/event_codec.h"
-#include "collector/sources/xcp/event_names.h"
+#include "collector/sources/xcp/codec/event_codec.h"
+#include "collector/sources/xcp/codec/event_names.h"
 #include "verbatim/v1/event.pb.h"
 
 namespace verbatim::collector {

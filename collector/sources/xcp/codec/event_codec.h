@@ -13,8 +13,8 @@
 
 #include "base/xml_element.h"
 #include "collector/broker/roster.h"
-#include "collector/sources/xcp/event_names.h"
-#include "collector/sources/xcp/xdb.h"
+#include "collector/sources/xcp/codec/event_names.h"
+#include "collector/sources/xcp/codec/xdb.h"
 #include "verbatim/v1/event.pb.h"
 
 namespace verbatim::collector {

@@ -1,4 +1,4 @@
-#include "collector/sources/xcp/event_names.h"
+#include "collector/sources/xcp/codec/event_names.h"
 
 #include <algorithm>
 

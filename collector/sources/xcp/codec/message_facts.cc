@@ -1,4 +1,4 @@
-#include "collector/sources/xcp/message_facts.h"
+#include "collector/sources/xcp/codec/message_facts.h"
 
 #include <charconv>
 #include <optional>

@@ -1,8 +1,8 @@
-#include "collector/sources/xcp/message_facts.h"
+#include "collector/sources/xcp/codec/message_facts.h"
 
 #include <gtest/gtest.h>
 
-#include "collector/sources/xcp/test_xml.h"
+#include "collector/sources/xcp/codec/test_xml.h"
 
 namespace verbatim::collector {
 namespace {

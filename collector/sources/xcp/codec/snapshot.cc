@@ -1,9 +1,9 @@
-#include "collector/sources/xcp/snapshot.h"
+#include "collector/sources/xcp/codec/snapshot.h"
 
 #include <charconv>
 #include <iterator>
 
-#include "collector/sources/xcp/verbatim_codec.h"
+#include "collector/sources/xcp/codec/verbatim_codec.h"
 
 namespace verbatim::collector {
 namespace {

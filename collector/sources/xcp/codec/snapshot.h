@@ -10,7 +10,7 @@
 
 #include "base/xml_element.h"
 #include "collector/broker/roster.h"
-#include "collector/sources/xcp/event_codec.h"
+#include "collector/sources/xcp/codec/event_codec.h"
 #include "verbatim/v1/event.pb.h"
 
 namespace verbatim::collector {

@@ -1,11 +1,11 @@
-#include "collector/sources/xcp/verbatim_codec.h"
+#include "collector/sources/xcp/codec/verbatim_codec.h"
 
 #include <charconv>
 
 #include "base/sha256.h"
-#include "collector/sources/xcp/event_builder.h"
-#include "collector/sources/xcp/snapshot.h"
-#include "collector/sources/xcp/xmpp_time.h"
+#include "collector/sources/xcp/codec/event_builder.h"
+#include "collector/sources/xcp/codec/snapshot.h"
+#include "collector/sources/xcp/codec/xmpp_time.h"
 
 namespace verbatim::collector {
 namespace {

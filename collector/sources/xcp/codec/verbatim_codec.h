@@ -7,7 +7,7 @@
 // Threads: any; it has no state.
 #pragma once
 
-#include "collector/sources/xcp/event_codec.h"
+#include "collector/sources/xcp/codec/event_codec.h"
 
 namespace verbatim::collector {
 

@@ -1,4 +1,4 @@
-#include "collector/sources/xcp/verbatim_codec.h"
+#include "collector/sources/xcp/codec/verbatim_codec.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 
 #include "base/sha256.h"
 #include "collector/broker/completer.h"
-#include "collector/sources/xcp/test_xml.h"
+#include "collector/sources/xcp/codec/test_xml.h"
 
 namespace verbatim::collector {
 namespace {

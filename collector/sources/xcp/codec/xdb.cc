@@ -1,4 +1,4 @@
-#include "collector/sources/xcp/xdb.h"
+#include "collector/sources/xcp/codec/xdb.h"
 
 #include "base/check.h"
 

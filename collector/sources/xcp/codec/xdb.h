@@ -7,7 +7,7 @@
 
 #include "base/status.h"
 #include "base/xml_element.h"
-#include "collector/sources/xcp/event_names.h"
+#include "collector/sources/xcp/codec/event_names.h"
 
 namespace verbatim::collector {
 

@@ -1,4 +1,4 @@
-#include "collector/sources/xcp/xmpp_time.h"
+#include "collector/sources/xcp/codec/xmpp_time.h"
 
 #include <charconv>
 #include <chrono>
