@@ -8,6 +8,7 @@ and ends with one line "demo: accepted=N archived=N lost=0 duplicated=0".
 import argparse
 import asyncio
 import collections
+import fcntl
 import os
 import shutil
 import sys
@@ -20,6 +21,7 @@ from archive_reader import Archive  # noqa: E402
 from conversation import Conversation  # noqa: E402
 from managed_process import HarnessError, wait_until  # noqa: E402
 from services import Services  # noqa: E402
+from xmpp_client import Refused  # noqa: E402
 
 # Of a long conversation the transcript shows the beginning and the end; the documents have all of it.
 SHOWN_AT_START, SHOWN_AT_END = 12, 14
@@ -162,15 +164,25 @@ def main():
     arguments = parser.parse_args()
     bin_dir = os.path.abspath(os.environ.get("VERBATIM_BIN_DIR") or os.path.join(SOURCE_DIR, "build", "release", "bin"))
     folder = os.path.join(SOURCE_DIR, "var", "demo")
+    os.makedirs(os.path.dirname(folder), exist_ok=True)
+    lock = open(folder + ".lock", "w", encoding="ascii")  # held until this process ends
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        print(f"deploy/run --demo: another demo runs in {folder}", file=sys.stderr)
+        return 1
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     progress = Progress()
     services = Services(folder, bin_dir)
     try:
         accepted, archived, lost, surplus = run(services, progress)
-    except (HarnessError, OSError, asyncio.TimeoutError) as error:
+    except (AssertionError, OSError, asyncio.TimeoutError, Refused) as error:  # HarnessError is an AssertionError
         print(f"\ndemo failed: {error or type(error).__name__}\n{services.tails()}\neverything is kept in {folder}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\ndemo stopped", file=sys.stderr)
+        return 130
     finally:
         services.kill()
     for what, entries in (("lost", lost), ("more than once, or never accepted", surplus)):
