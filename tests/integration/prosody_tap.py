@@ -16,11 +16,12 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "support"))
 from managed_process import free_port, wait_until  # noqa: E402
-from prosody import HOST, ROOMS, TAP_DIR, Prosody  # noqa: E402
+from prosody import HOST, PASSWORD, ROOMS, TAP_DIR, Prosody  # noqa: E402
 from verdict_giver import VerdictGiver  # noqa: E402
-from xmpp_client import ChatClient, Ledger, Refused  # noqa: E402
+from xmpp_client import ChatClient, Ledger, Refused, slixmpp  # noqa: E402
 
 ROOM = f"desk@{ROOMS}"
+BOTS = "bots.example"
 LIMIT_S = 2
 
 
@@ -255,11 +256,41 @@ async def without_a_link_for_long_all_is_bounced_at_once(stage):
     assert (await outcome(stage.alice.post(ROOM, "back")))[0] == "accepted"
 
 
+async def what_comes_from_outside_is_asked_about_on_arrival(stage):
+    """Stanzas of an external component run where nothing may wait; they are held all the same, and keep their order."""
+    bot = slixmpp.ComponentXMPP(BOTS, PASSWORD, "127.0.0.1", stage.prosody.component_port)
+    attached = asyncio.get_running_loop().create_future()
+    bot.add_event_handler("session_start", lambda _: attached.done() or attached.set_result(True))
+    bot.connect()
+    await asyncio.wait_for(attached, 10)
+    start = len(stage.giver.asked)
+    stage.decide(lambda asked: time.sleep(random.random() * 0.02) or ("error" if asked.body() == "no" else "pass"))
+    heard = []
+    stage.alice.add_event_handler("message", lambda message: heard.append(message["body"]))
+    texts = [f"number {i}" for i in range(20)]
+    for text in [*texts, "no", "last"]:
+        bot.send_raw(f"<message from='bot@{BOTS}' to='alice@{HOST}' type='chat' id='{text}'><body>{text}</body></message>")
+    await stage.alice.until(lambda: "last" in heard, "the last word of the component")
+    assert heard == [*texts, "last"], heard
+    asked = [one.body() for one in stage.giver.asked[start:] if one.name == "e_DELIVER"]
+    assert asked == [*texts, "no", "last"] and "es_OUT" not in stage.giver.names(start), asked
+    # The same in a room.
+    bot.send_raw(f"<presence from='bot@{BOTS}/r' to='{ROOM}/bot'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
+    for text in texts:
+        bot.send_raw(f"<message from='bot@{BOTS}/r' to='{ROOM}' type='groupchat' id='{text}'><body>bot {text}</body></message>")
+    await stage.bob.until(lambda: stage.bob.seen and stage.bob.seen[-1][3] == "bot number 19", "the component's last post")
+    assert [entry[3] for entry in stage.bob.seen if entry[1] == "bot"] == [f"bot {text}" for text in texts]
+    stage.decide(lambda asked: "pass")
+    bot.send_raw(f"<presence from='bot@{BOTS}/r' to='{ROOM}/bot' type='unavailable'/>")
+    await stage.alice.until(lambda: "bot" not in stage.alice.occupants[ROOM], "the component to leave")
+    await bot.disconnect()
+
+
 async def run(stage):
     await stage.gather()
     for scenario in (a_stanza_is_asked_about_as_often_as_needed, a_changed_stanza_replaces_the_stanza,
                      a_handled_stanza_stops_silently, a_refusal_reaches_the_sender, no_verdict_is_an_error_within_the_limit,
-                     order_is_kept_whatever_the_verdicts_take, two_creators_make_one_room,
+                     order_is_kept_whatever_the_verdicts_take, two_creators_make_one_room, what_comes_from_outside_is_asked_about_on_arrival,
                      who_is_killed_while_held_leaves_in_order, a_short_restart_is_invisible, what_is_unanswered_comes_again,
                      without_a_link_for_long_all_is_bounced_at_once):
         await scenario(stage)
@@ -276,7 +307,7 @@ the_link = {"verbatim_port": the_port, "verbatim_component": "op-x", "verbatim_s
 with contextlib.ExitStack() as stack:
     stack.callback(shutil.rmtree, the_folder, ignore_errors=True)
     the_giver = stack.enter_context(VerdictGiver(the_port, "op-x", "secret"))
-    the_prosody = stack.enter_context(Prosody(the_folder, the_link))
+    the_prosody = stack.enter_context(Prosody(the_folder, the_link, component=BOTS))
     try:
         asyncio.run(asyncio.wait_for(run(Stage(the_giver, the_prosody)), 90))
         the_prosody.stop()

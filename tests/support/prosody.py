@@ -31,18 +31,24 @@ def to_lua(value):
         return "true" if value else "false"
     if isinstance(value, (list, tuple)):
         return "{ " + "; ".join(to_lua(element) for element in value) + " }"
+    if value is None:
+        return "nil"
     return json.dumps(value, ensure_ascii=False)
 
 
 class Prosody:
-    """link: options of the tap (deploy/taps/prosody/README.md), or None for a Prosody without it."""
+    """link: options of the tap (deploy/taps/prosody/README.md), or None for a Prosody without it.
 
-    def __init__(self, folder, link, log_level="info"):
+    component: name of an external component (XEP-0114) that may attach at component_port with PASSWORD.
+    """
+
+    def __init__(self, folder, link, log_level="info", component=None):
         program = find_program()
         if not program:
             raise HarnessError("no prosody; install Debian's package `prosody` (deploy/run --demo does)")
         self.dir = os.path.join(folder, "prosody")
         self.port = free_port()
+        self.component_port = free_port() if component else None
         for name in ("data", "certs"):
             os.makedirs(os.path.join(self.dir, name), exist_ok=True)
         # A copy: the checkout may lie where another user cannot read.
@@ -51,7 +57,7 @@ class Prosody:
         config_path = os.path.join(self.dir, "prosody.cfg.lua")
         user = self._unprivileged_user()
         with open(config_path, "w", encoding="utf-8") as file:
-            file.write(self._config(link, log_level, plugins, run_as_root=user is None and os.geteuid() == 0))
+            file.write(self._config(link, log_level, component, plugins, run_as_root=user is None and os.geteuid() == 0))
         arguments = [program, "-F", "--config", config_path]
         if user:
             self._give_to(user)
@@ -76,7 +82,7 @@ class Prosody:
             for path in (folder, *(os.path.join(folder, file) for file in files)):
                 os.chown(path, user.pw_uid, user.pw_gid)
 
-    def _config(self, link, log_level, plugins, run_as_root):
+    def _config(self, link, log_level, component, plugins, run_as_root):
         options = {
             "run_as_root": run_as_root, "data_path": os.path.join(self.dir, "data"),
             "pidfile": os.path.join(self.dir, "prosody.pid"), "plugin_paths": [plugins],
@@ -94,6 +100,9 @@ class Prosody:
                   f'VirtualHost "{HOST}"', f"modules_enabled = {to_lua(tap)}",
                   f'Component "{ROOMS}" "muc"', f'modules_enabled = {to_lua(["muc_mam", *tap])}',
                   "muc_room_locking = false", "muc_log_by_default = true", "muc_room_default_public_jids = true"]
+        if component:
+            lines[:0] = [f"component_ports = {to_lua([self.component_port])}", 'component_interfaces = { "127.0.0.1" }']
+            lines += [f'Component "{component}"', f"component_secret = {to_lua(PASSWORD)}"]
         return "\n".join(lines) + "\n"
 
     def __enter__(self):
