@@ -1,6 +1,7 @@
 #include "base/frame.h"
 
 #include <google/protobuf/message_lite.h>
+#include <google/protobuf/stubs/logging.h>
 
 #include "base/crc32c.h"
 #include "base/endian.h"
@@ -19,6 +20,15 @@ std::string encode_frame(const google::protobuf::MessageLite& message) {
   return frame;
 }
 
+namespace {
+
+// protobuf prints to standard error whatever a stranger sends wrongly; our callers say it better.
+void silence_protobuf() {
+  [[maybe_unused]] static auto* const previous = google::protobuf::SetLogHandler(nullptr);
+}
+
+}  // namespace
+
 Status decode_frame(std::string_view frame, google::protobuf::MessageLite& message) {
   if (frame.size() < kFrameHeaderSize) return invalid_argument("frame is shorter than its header");
   if (frame.substr(0, 3) != kFrameMagic.substr(0, 3)) {
@@ -29,6 +39,7 @@ Status decode_frame(std::string_view frame, google::protobuf::MessageLite& messa
   if (get_le32(frame.data() + kFrameMagic.size()) != crc32c(body)) {
     return data_loss("frame has a wrong checksum");
   }
+  silence_protobuf();
   if (!message.ParseFromArray(body.data(), static_cast<int>(body.size()))) {
     return invalid_argument("frame is not a message of this kind");
   }

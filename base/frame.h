@@ -20,7 +20,8 @@ inline constexpr size_t kFrameHeaderSize = 8;
 // Gives header and message as one frame.
 std::string encode_frame(const google::protobuf::MessageLite& message);
 
-// Checks the header and parses the rest into `message`. Errors: kInvalidArgument (too short, a
+// Checks the header and parses the rest into `message`, which after kInvalidArgument holds the
+// fields before the first bad one. Errors: kInvalidArgument (too short, a
 // foreign magic or version, not this message), kDataLoss (the checksum). Never the frame's bytes.
 Status decode_frame(std::string_view frame, google::protobuf::MessageLite& message);
 

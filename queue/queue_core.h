@@ -97,8 +97,8 @@ class QueueCore final : private LogOwner {
 
   // One request; `frame_bytes` counts for the client's credit.
   void handle(const std::string& peer, const v1::QueueFrame& frame, size_t frame_bytes);
-  // A frame that could not be read.
-  void handle_garbage(const std::string& peer);
+  // A frame that could not be read; refused where its id could (> 0).
+  void handle_garbage(const std::string& peer, uint64_t request_id);
   // Expires what is due. Call it often.
   void tick();
 

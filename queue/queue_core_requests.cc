@@ -64,9 +64,12 @@ void add_run(v1::LogPut& log, uint64_t lookup_id, bool is_repeat) {
 
 }  // namespace
 
-void QueueCore::handle_garbage(const std::string& peer) {
+void QueueCore::handle_garbage(const std::string& peer, uint64_t request_id) {
   ++garbage_count_;
-  if (Client* client = client_of(peer)) client->last_seen = clock_.monotonic();
+  if (request_id == 0) return;
+  v1::QueueFrame frame;
+  *frame.mutable_refused() = refused(v1::Refused::REASON_INVALID, "the request cannot be read");
+  reply(peer, request_id, 0, std::move(frame), 0);
 }
 
 void QueueCore::handle(const std::string& peer, const v1::QueueFrame& frame, size_t frame_bytes) {

@@ -14,7 +14,7 @@ constexpr int kFramesPerRound = 256;
 constexpr std::chrono::milliseconds kPollInterval{20};
 // Beyond the credit: what a frame may have around its put.
 constexpr int64_t kFrameSlackBytes = 1024 * 1024;
-constexpr int kHighWaterMarkCount = 2'000;
+constexpr int kHighWaterMarkCount = 512;
 
 base::ZmqOptions socket_options(const CoreOptions& core) {
   base::ZmqOptions options;
@@ -132,8 +132,9 @@ void QueueService::read_frames() {
 void QueueService::read_frame(std::vector<std::string> frames) {
   const std::string& peer = frames.front();
   v1::QueueFrame frame;
-  if (frames.size() != 2 || !base::decode_frame(frames[1], frame).ok()) {
-    return core_->handle_garbage(peer);
+  if (frames.size() != 2) return core_->handle_garbage(peer, 0);
+  if (!base::decode_frame(frames[1], frame).ok()) {
+    return core_->handle_garbage(peer, frame.request_id());
   }
   core_->handle(peer, frame, frames[1].size());
 }

@@ -1,0 +1,274 @@
+// Hostile input on the queue's ZeroMQ port: a clear refusal or a count, never a crash, never a
+// stored message, bounded memory, and a healthy client that does not notice.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <future>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/crc32c.h"
+#include "base/endian.h"
+#include "base/frame.h"
+#include "base/zmq_socket.h"
+#include "queue/client/zmq_queue_client.h"
+#include "queue/queue_service.h"
+#include "tests/fault/queue_process.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/test_seed.h"
+
+namespace verbatim::queue {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+using std::chrono::steady_clock;
+
+constexpr size_t kMebibyte = 1024 * 1024;
+
+class QueueHostileTest : public ::testing::Test {
+ protected:
+  QueueHostileTest() {
+    QueueServiceOptions options;
+    options.core.log.directory = directory_.file("queue");
+    options.core.log.segment_bytes = 4 * kMebibyte;
+    options.core.message_max_bytes = 128 * 1024;
+    options.core.client_credit_bytes = 8 * kMebibyte;
+    auto service = QueueService::start(base::posix_file_system(), base::system_clock(), options);
+    CHECK(service.has_value(), service.error().message());
+    service_ = *std::move(service);
+  }
+
+  base::ZmqSocket attacker() {
+    auto socket = base::ZmqSocket::create(context_, base::ZmqType::kDealer, {});
+    CHECK(socket && socket->connect(service_->bound_endpoint()).ok(), "the attacker connects");
+    return *std::move(socket);
+  }
+  // The attacker waits for one answer.
+  static v1::QueueFrame answer(base::ZmqSocket& socket) {
+    std::vector<base::PollItem> items{{.socket = &socket}};
+    for (int i = 0; i < 100; ++i) {
+      CHECK(base::poll(items, milliseconds(100)).has_value(), "the socket can be polled");
+      auto frames = socket.receive();
+      if (!frames || !*frames) continue;
+      v1::QueueFrame frame;
+      EXPECT_TRUE(base::decode_frame((*frames)->front(), frame).ok());
+      return frame;
+    }
+    ADD_FAILURE() << "no answer";
+    return {};
+  }
+  uint64_t garbage_count() {
+    uint64_t count = 0;
+    EXPECT_TRUE(service_->call([&](QueueCore& core) { count = core.garbage_count(); }).ok());
+    return count;
+  }
+  int64_t depth() {
+    int64_t depth = 0;
+    EXPECT_TRUE(
+        service_->call([&](QueueCore& core) { depth = core.list_queues().queues(0).depth(); })
+            .ok());
+    return depth;
+  }
+
+  // Waits until the service has read everything so far: a stranger's heartbeat comes back last.
+  static void drain(base::ZmqSocket& socket) {
+    v1::QueueFrame frame;
+    frame.set_request_id(uint64_t{1} << 40);
+    frame.mutable_receive();
+    send(socket, base::encode_frame(frame));
+    while (answer(socket).request_id() != frame.request_id()) {
+    }
+  }
+  static void send(base::ZmqSocket& socket, const std::string& bytes) {
+    while (!socket.send("", {bytes}).ok()) std::this_thread::yield();
+  }
+
+  static v1::QueueFrame put_frame() {
+    v1::QueueFrame frame;
+    frame.set_request_id(5);
+    v1::Put& put = *frame.mutable_put();
+    put.set_queue("events");
+    put.set_producer("hostile");
+    put.set_epoch(1);
+    put.set_first_sequence(1);
+    v1::PutMessage* message = put.add_messages();
+    message->set_source("source");
+    message->set_body("body");
+    return frame;
+  }
+
+  testing::TempDir directory_;
+  base::ZmqContext context_;
+  std::unique_ptr<QueueService> service_;
+};
+
+TEST_F(QueueHostileTest, EachCutAndEachFlippedByteOfAPutIsCountedAndStoresNothing) {
+  auto socket = attacker();
+  const std::string good = base::encode_frame(put_frame());
+  for (size_t size = 0; size < good.size(); ++size) send(socket, good.substr(0, size));
+  for (size_t at = 0; at < good.size(); ++at) {
+    std::string bad = good;
+    bad[at] = static_cast<char>(bad[at] ^ 0xFF);
+    send(socket, bad);
+  }
+  drain(socket);
+  EXPECT_EQ(garbage_count(), 2 * good.size());
+  EXPECT_EQ(depth(), 0);
+}
+
+TEST_F(QueueHostileTest, FramesWithARightChecksumAndForeignContentsNeverCrash) {
+  auto socket = attacker();
+  std::mt19937_64 random(testing::test_seed());
+  v1::QueueFrame hello;
+  hello.set_request_id(1);
+  hello.mutable_hello()->set_client("hostile");
+  send(socket, base::encode_frame(hello));
+  EXPECT_TRUE(answer(socket).has_hello_reply());
+  const std::string good = put_frame().SerializeAsString();
+  for (int i = 0; i < 3'000; ++i) {
+    std::string body = good;
+    for (uint64_t flips = 1 + random() % 4; flips > 0; --flips) {
+      body[random() % body.size()] = static_cast<char>(random());
+    }
+    std::string frame(base::kFrameMagic);
+    base::put_le32(frame, base::crc32c(body));
+    send(socket, frame + body);
+    // Whatever is answered is read, so that nothing piles up.
+    while (true) {
+      const auto frames = socket.receive();
+      if (!frames || !*frames) break;
+    }
+  }
+  auto healthy = attacker();
+  send(healthy, base::encode_frame(hello));
+  EXPECT_TRUE(answer(healthy).has_hello_reply());
+}
+
+TEST_F(QueueHostileTest, WrongRequestsAreRefusedWithTheirReason) {
+  auto socket = attacker();
+  EXPECT_EQ((send(socket, base::encode_frame(put_frame())), answer(socket).refused().reason()),
+            v1::Refused::REASON_HELLO_WANTED);
+  v1::QueueFrame hello;
+  hello.set_request_id(1);
+  hello.mutable_hello()->set_client("hostile");
+  send(socket, base::encode_frame(hello));
+  EXPECT_TRUE(answer(socket).has_hello_reply());
+  const auto refused = [&](const std::function<void(v1::Put&)>& change) {
+    v1::QueueFrame frame = put_frame();
+    change(*frame.mutable_put());
+    send(socket, base::encode_frame(frame));
+    return answer(socket).refused().reason();
+  };
+  using Refused = v1::Refused;
+  EXPECT_EQ(refused([](v1::Put& put) { put.set_queue("x"); }), Refused::REASON_UNKNOWN_QUEUE);
+  EXPECT_EQ(refused([](v1::Put& put) { put.clear_producer(); }), Refused::REASON_INVALID);
+  EXPECT_EQ(refused([](v1::Put& put) { put.clear_epoch(); }), Refused::REASON_INVALID);
+  EXPECT_EQ(refused([](v1::Put& put) { put.clear_messages(); }), Refused::REASON_INVALID);
+  EXPECT_EQ(refused([](v1::Put& put) { put.mutable_messages(0)->clear_source(); }),
+            Refused::REASON_INVALID);
+  EXPECT_EQ(
+      refused([](v1::Put& put) { put.mutable_messages(0)->set_source_key(std::string(513, 'x')); }),
+      Refused::REASON_INVALID);
+  EXPECT_EQ(refused([](v1::Put& put) {
+              put.mutable_messages(0)->set_body(std::string(128 * 1024 + 1, 'x'));
+            }),
+            Refused::REASON_TOO_LARGE);
+  EXPECT_EQ(refused([](v1::Put& put) { put.set_first_sequence(~uint64_t{0}); }),
+            Refused::REASON_INVALID);
+  EXPECT_EQ(depth(), 0);
+}
+
+TEST_F(QueueHostileTest, ARequestThatCannotBeReadIsRefusedWhereItsIdCan) {
+  auto socket = attacker();
+  std::string body;
+  body += std::string("\x08\x07", 2);                  // request_id = 7
+  body += std::string("\x62\x04\x0A\x02\xFF\xFE", 6);  // put.queue is not UTF-8
+  std::string frame(base::kFrameMagic);
+  base::put_le32(frame, base::crc32c(body));
+  send(socket, frame + body);
+  const auto refused = answer(socket);
+  EXPECT_EQ(refused.request_id(), 7u);
+  EXPECT_EQ(refused.refused().reason(), v1::Refused::REASON_INVALID);
+}
+
+// --- the built service under attack ---
+
+// Latencies of puts one after the other, sorted, in milliseconds.
+std::vector<double> put_for(QueueClient& client, std::chrono::seconds time) {
+  std::vector<double> latencies;
+  const auto end = steady_clock::now() + time;
+  while (steady_clock::now() < end) {
+    std::promise<Status> promise;
+    PutRequest request;
+    request.source = "source";
+    request.body = "body";
+    const auto begin = steady_clock::now();
+    const Status taken = client.put(
+        std::move(request), nanoseconds::max(),
+        [&promise](const Result<PutOutcome>& outcome) { promise.set_value(outcome.error()); });
+    EXPECT_TRUE(taken.ok()) << taken.to_string();
+    EXPECT_TRUE(promise.get_future().get().ok());
+    latencies.push_back(
+        std::chrono::duration<double, std::milli>(steady_clock::now() - begin).count());
+  }
+  std::sort(latencies.begin(), latencies.end());
+  return latencies;
+}
+double p99(const std::vector<double>& sorted) { return sorted[sorted.size() * 99 / 100]; }
+
+TEST(QueueUnderAttack, AHealthyClientHardlyNoticesAndMemoryStaysBounded) {
+  const testing::TempDir directory;
+  testing::QueueProcess service(directory);
+  service.start("");
+  ZmqQueueClientOptions options;
+  options.address = service.address();
+  options.client_name = options.producer = "healthy";
+  auto client = create_zmq_queue_client(options);
+  ASSERT_TRUE(client.has_value());
+  const auto quiet = put_for(**client, std::chrono::seconds(2));
+  const size_t before = service.resident_bytes();
+
+  std::atomic<bool> is_over{false};
+  std::atomic<int> sent_count{0};
+  std::thread attack([&] {
+    base::ZmqContext context;
+    const std::string garbage(64 * 1024, 'g');
+    const std::string huge(100 * kMebibyte, 'h');
+    for (int round = 0; !is_over; ++round) {
+      auto socket = base::ZmqSocket::create(context, base::ZmqType::kDealer, {});
+      CHECK(socket && socket->connect(service.address()).ok(), "the attacker connects");
+      // A frame above the limit closes the connection.
+      if (round % 8 == 7) {
+        ignore_error(socket->send("", {huge}), "whatever comes of it");
+        std::this_thread::sleep_for(milliseconds(20));
+      }
+      for (int i = 0; i < 200 && !is_over; ++i) {
+        if (socket->send("", {garbage}).ok()) ++sent_count;
+        std::this_thread::sleep_for(milliseconds(1));
+      }
+    }
+  });
+  const auto attacked = put_for(**client, std::chrono::seconds(5));
+  const size_t after = service.resident_bytes();
+  is_over = true;
+  attack.join();
+  (*client)->stop();
+  const size_t growth = after - std::min(after, before);
+  std::printf("attack: frames=%d puts=%zu p99_quiet_ms=%.1f p99_ms=%.1f growth_mib=%zu\n",
+              sent_count.load(), attacked.size(), p99(quiet), p99(attacked), growth / kMebibyte);
+  EXPECT_GT(sent_count, 100);
+  EXPECT_LE(growth, 64 * kMebibyte);
+  // A machine that is slow by itself is no fault of the attack.
+  EXPECT_LE(p99(attacked), std::max(100.0, 3 * p99(quiet)));
+  EXPECT_EQ(service.stop(), 0);
+}
+
+}  // namespace
+}  // namespace verbatim::queue
