@@ -1,5 +1,7 @@
 #include "base/service.h"
 
+#include <sys/resource.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 
@@ -21,6 +23,17 @@ Result<v1::Config> configure(const ServiceFlags& flags) {
 StartResult refuse(const std::string& service_name, const Status& status) {
   std::fprintf(stderr, "%s: %s\n", service_name.c_str(), status.message().c_str());
   return {std::nullopt, 2};
+}
+
+// Idle connections of strangers must not leave a service without descriptors at the system's modest
+// default of 1,024; what is allowed is taken.
+void raise_descriptor_limit() {
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= limit.rlim_max) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) {
+    LOG_WARN("the limit of open files stays at {}", limit.rlim_cur);
+  }
 }
 
 }  // namespace
@@ -52,6 +65,7 @@ StartResult start_service(const std::string& service_name, int argc, const char*
       flags.log_level.empty() ? arguments.config.log().level() : flags.log_level;
   const Status status = init_log(service_name, level);
   if (!status.ok()) return refuse(service_name, status);
+  raise_descriptor_limit();
   return {std::move(arguments), 0};
 }
 
