@@ -6,6 +6,8 @@
 #include "base/check.h"
 #include "base/fault_point.h"
 #include "base/log.h"
+#include "collector/broker/answers.h"
+#include "collector/broker/made_event.h"
 
 namespace verbatim::collector {
 namespace {
@@ -13,54 +15,6 @@ namespace {
 constexpr auto kNoDeadline = std::chrono::nanoseconds::max();
 constexpr std::chrono::milliseconds kKeeperInterval{20};
 constexpr std::chrono::seconds kMarkInterval{1};
-constexpr std::chrono::milliseconds kRetryAfter{500};
-
-Answer error_answer(Answer::Cause cause, std::string reason) {
-  Answer answer;
-  answer.kind = Answer::Kind::kError;
-  answer.cause = cause;
-  answer.reason = std::move(reason);
-  if (cause != Answer::Cause::kDeadline) answer.retry_after = kRetryAfter;
-  return answer;
-}
-
-Answer refused_answer(const Status& status) {
-  Answer answer;
-  answer.kind = Answer::Kind::kRefused;
-  if (status.code() == StatusCode::kResourceExhausted) answer.cause = Answer::Cause::kTooLarge;
-  answer.reason = status.message();
-  return answer;
-}
-
-Answer accepted_answer(const std::string& event_id) {
-  Answer answer;
-  answer.kind = Answer::Kind::kAccepted;
-  answer.verdict.set_decision(v1::DECISION_PASS);
-  answer.event_id = event_id;
-  return answer;
-}
-
-// What roster and outcomes need of an event, without texts and raw bytes.
-v1::Event outline_of(const v1::Event& event) {
-  v1::Event outline;
-  *outline.mutable_source() = event.source();
-  *outline.mutable_conversation() = event.conversation();
-  *outline.mutable_actor() = event.actor();
-  *outline.mutable_others() = event.others();
-  outline.set_phase(event.phase());
-  outline.set_role(event.role());
-  if (event.has_joined()) *outline.mutable_joined() = event.joined();
-  if (event.has_left()) *outline.mutable_left() = event.left();
-  if (event.has_login()) *outline.mutable_login() = event.login();
-  if (event.has_logout()) *outline.mutable_logout() = event.logout();
-  if (event.has_room_destroyed()) *outline.mutable_room_destroyed() = event.room_destroyed();
-  return outline;
-}
-
-bool concerns_roster(const v1::Event& event) {
-  return event.has_joined() || event.has_left() || event.has_login() || event.has_logout() ||
-         event.has_room_destroyed();
-}
 
 std::string pass_verdict_bytes() {
   v1::Verdict verdict;
@@ -445,14 +399,7 @@ void QueueBroker::submit_unawaited(CompleteEvent complete, PendingEvent pending)
 void QueueBroker::submit_gap(const GapReport& report) {
   PendingEvent pending;
   pending.is_awaited = false;
-  v1::Event& event = pending.event;
-  event.mutable_source()->set_name(report.source_name);
-  event.mutable_source()->set_protocol(report.source_protocol);
-  event.mutable_source()->set_node(report.gap.node());
-  event.set_source_time_unix_ns(report.gap.start_unix_ns());
-  event.mutable_conversation()->set_kind(v1::CONVERSATION_KIND_SOURCE);
-  event.set_phase(v1::PHASE_NOTICE);
-  *event.mutable_capture_gap() = report.gap;
+  pending.event = make_gap_event(report);
   pending.done = [this, report](const Answer& answer) {
     if (answer.kind == Answer::Kind::kError) outages_.owe(report);
     if (answer.kind == Answer::Kind::kRefused) {
@@ -469,15 +416,7 @@ void QueueBroker::submit_outcome(const v1::Event& about, const std::string& even
                                  v1::VerdictOutcome::Outcome outcome, const std::string& detail) {
   PendingEvent pending;
   pending.is_awaited = false;
-  v1::Event& event = pending.event;
-  *event.mutable_source() = about.source();
-  *event.mutable_conversation() = about.conversation();
-  *event.mutable_actor() = about.actor();
-  *event.mutable_others() = about.others();
-  event.mutable_references()->set_event_id(event_id);
-  event.set_phase(v1::PHASE_NOTICE);
-  event.mutable_verdict_outcome()->set_outcome(outcome);
-  event.mutable_verdict_outcome()->set_detail(detail);
+  pending.event = make_outcome_event(about, event_id, outcome, detail);
   submit(std::move(pending));
 }
 

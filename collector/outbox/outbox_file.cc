@@ -55,6 +55,11 @@ struct OutboxFile::Recovery {
 
 namespace {
 
+bool is_newer_version(std::string_view bytes) {
+  return bytes.size() >= kFileHeaderSize && bytes.starts_with(kFileMagic) &&
+         base::get_le32(bytes.data() + kFileMagic.size()) > kFileVersion;
+}
+
 // The newest segment that replaces all older ones, which then are void, whole or not: a recovery
 // was interrupted before it had removed them.
 uint64_t first_valid_segment(const std::map<uint64_t, std::string>& files) {
@@ -104,13 +109,12 @@ Status OutboxFile::recover() {
   ASSIGN_OR_RETURN(const auto names, file_system_.list_directory(options_.directory));
   Recovery recovery;
   for (const std::string& name : names) {
-    if (name.ends_with(".new")) {
-      RETURN_IF_ERROR(file_system_.remove(base::join_path(options_.directory, name)));
-    }
+    const std::string path = base::join_path(options_.directory, name);
+    // What write_file_atomically() leaves where it is interrupted.
+    if (name.ends_with(".new")) RETURN_IF_ERROR(file_system_.remove(path));
     const uint64_t number = number_of(name);
     if (number == 0) continue;
-    ASSIGN_OR_RETURN(recovery.files[number],
-                     file_system_.read_file(base::join_path(options_.directory, name)));
+    ASSIGN_OR_RETURN(recovery.files[number], file_system_.read_file(path));
   }
   if (recovery.files.empty()) return {};
   const uint64_t newest = recovery.files.rbegin()->first;
@@ -118,49 +122,7 @@ Status OutboxFile::recover() {
   next_segment_ = newest + 1;
   for (const auto& [number, contents] : recovery.files) {
     if (number < first_valid) continue;
-    const std::string_view bytes = contents;
-    const std::string header = file_header();
-    const bool is_newest = number == newest;
-    uint64_t at = kFileHeaderSize;
-    if (!bytes.starts_with(header)) {
-      if (bytes.size() >= kFileHeaderSize && bytes.starts_with(kFileMagic) &&
-          base::get_le32(bytes.data() + kFileMagic.size()) > kFileVersion) {
-        return failed_precondition("outbox segment of a newer version path=" + path_of(number));
-      }
-      if (!is_newest || is_damage(bytes, 0, number)) {
-        return data_loss("damaged outbox segment path=" + path_of(number) + " offset=0");
-      }
-      cut_bytes_ += bytes.size();
-      continue;
-    }
-    while (at < bytes.size()) {
-      const auto record = decode_outbox_record(bytes.substr(at), number);
-      if (!record) {
-        if (!is_newest || is_damage(bytes, at, number)) {
-          return data_loss("damaged outbox segment path=" + path_of(number) +
-                           " offset=" + std::to_string(at));
-        }
-        cut_bytes_ += bytes.size() - at;
-        break;
-      }
-      switch (record->type) {
-        case OutboxRecordType::kMessage:
-          recovery.messages.emplace_back(Entry{number, at, record->size()},
-                                         std::string(record->payload));
-          break;
-        case OutboxRecordType::kConfirmed:
-          if (record->payload.size() != 16) return data_loss("outbox mark of a wrong size");
-          recovery.confirmed_segment = base::get_le64(record->payload.data());
-          recovery.confirmed_offset = base::get_le64(record->payload.data() + 8);
-          break;
-        case OutboxRecordType::kReplaces:
-        case OutboxRecordType::kSynced:
-          break;
-        default:
-          return failed_precondition("outbox record of an unknown type path=" + path_of(number));
-      }
-      at += record->size();
-    }
+    RETURN_IF_ERROR(scan_segment(number, number == newest, contents, recovery));
   }
   std::erase_if(recovery.messages, [&](const auto& message) {
     const Entry& entry = message.first;
@@ -171,6 +133,50 @@ Status OutboxFile::recover() {
     LOG_WARN("outbox: unfinished end cut bytes={} directory={}", cut_bytes_, options_.directory);
   }
   return rewrite(recovery);
+}
+
+// Reads the records of one segment. Only the newest may have an unfinished end.
+Status OutboxFile::scan_segment(uint64_t number, bool is_newest, std::string_view bytes,
+                                Recovery& recovery) {
+  const auto cut_or_damage = [&](uint64_t offset) -> Status {
+    if (!is_newest || is_damage(bytes, offset, number)) {
+      return data_loss("damaged outbox segment path=" + path_of(number) +
+                       " offset=" + std::to_string(offset));
+    }
+    cut_bytes_ += bytes.size() - offset;
+    return {};
+  };
+  if (!bytes.starts_with(file_header())) {
+    if (is_newer_version(bytes)) {
+      return failed_precondition("outbox segment of a newer version path=" + path_of(number));
+    }
+    return cut_or_damage(0);
+  }
+  for (uint64_t at = kFileHeaderSize; at < bytes.size();) {
+    const auto record = decode_outbox_record(bytes.substr(at), number);
+    if (!record) return cut_or_damage(at);
+    RETURN_IF_ERROR(take_record(*record, {number, at, record->size()}, recovery));
+    at += record->size();
+  }
+  return {};
+}
+
+Status OutboxFile::take_record(const OutboxRecord& record, const Entry& entry,
+                               Recovery& recovery) const {
+  switch (record.type) {
+    case OutboxRecordType::kMessage:
+      recovery.messages.emplace_back(entry, std::string(record.payload));
+      return {};
+    case OutboxRecordType::kConfirmed:
+      if (record.payload.size() != 16) return data_loss("outbox mark of a wrong size");
+      recovery.confirmed_segment = base::get_le64(record.payload.data());
+      recovery.confirmed_offset = base::get_le64(record.payload.data() + 8);
+      return {};
+    case OutboxRecordType::kReplaces:
+    case OutboxRecordType::kSynced:
+      return {};
+  }
+  return failed_precondition("outbox record of an unknown type path=" + path_of(entry.segment));
 }
 
 // Everything kept goes into one fresh segment, which takes the place of all older ones by its

@@ -14,6 +14,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/file_system.h"
@@ -61,6 +62,8 @@ class OutboxFile {
 
   OutboxFile(base::FileSystem& file_system, Options options);
   Status recover();
+  Status scan_segment(uint64_t number, bool is_newest, std::string_view bytes, Recovery& recovery);
+  Status take_record(const OutboxRecord& record, const Entry& entry, Recovery& recovery) const;
   Status rewrite(const Recovery& recovery);
   Status begin_segment();
   Status append_record(OutboxRecordType type, const std::string& payload);
