@@ -220,6 +220,30 @@ async def run(pipeline, prosody):
     the_books_balance(pipeline)
 
 
+async def run_with_the_default_profile(pipeline, prosody):
+    """SystemDefaultComplianceProfile has attempts only: each post, join and invitation still stands there once."""
+    people = await log_in(prosody, PEOPLE[:3])
+    alice, bob, _ = people.values()
+    for name, client in people.items():
+        await client.join(DESK, name.capitalize())
+    posts = [await client.post(DESK, f"{name} speaks") for name, client in people.items()]
+    posts.append(await alice.tell(jid("bob"), "one to one"))
+    alice.invite(DESK, jid("bob"), "again")
+    await bob.until(lambda: bob.invitations, "the invitation")
+    for client in people.values():
+        await client.stop()
+    archive = await archive_with(pipeline, lambda archive: len(archive.records("logout")) == 3, "three logouts")
+    assert sorted(post.event.message_id for post in archive.posts) == sorted(entry["id"] for entry in posts)
+    assert {post.event.raw_event for post in archive.posts} == {"onBeforeSend", "es_OUT"}
+    for kind, count in (("joined", 3), ("left", 3), ("login", 3), ("room_created", 1), ("invited", 1)):
+        assert len(archive.records(kind)) == count, archive.records(kind)
+    assert {event.raw_event for event in archive.events if event.raw_event} <= {
+        "e_SESSION", "es_END", "es_IN", "es_OUT", "onBeforeInvite", "onBeforeJoin", "onBeforeRoomCreate", "onBeforeSend", "onLeave"}
+    print("default profile: ok")
+
+
 with prosody_pipeline("prosody_room") as (the_pipeline, the_prosody):
     asyncio.run(asyncio.wait_for(run(the_pipeline, the_prosody), 90))
+with prosody_pipeline("prosody_default_profile", collector={"profile": "system-default"}) as (the_pipeline, the_prosody):
+    asyncio.run(asyncio.wait_for(run_with_the_default_profile(the_pipeline, the_prosody), 60))
 print("prosody_room: ok")
