@@ -88,7 +88,12 @@ std::vector<std::string> cmake_texts_above(std::string path) {
   std::vector<std::string> texts;
   for (size_t slash = path.rfind('/'); slash != std::string::npos; slash = path.rfind('/')) {
     path.resize(slash);
-    texts.push_back(read_text(root() + "/" + path + "/CMakeLists.txt"));
+    const std::string folder = root() + "/" + path;
+    texts.push_back(read_text(folder + "/CMakeLists.txt"));
+    // Folders that many pieces share have a file of targets for each piece.
+    for (const auto& file : std::filesystem::directory_iterator(folder)) {
+      if (file.path().extension() == ".cmake") texts.push_back(read_text(file.path().string()));
+    }
   }
   return texts;
 }
