@@ -83,15 +83,10 @@ class Adapter {
   // other one means reject without known culprits.
   virtual Result<Outcome> translate(const Batch& batch) = 0;
 
-  // Did this batch take effect? Changes nothing.
+  // Did this batch take effect? Changes nothing. After kNotApplied the hub may replace the batch,
+  // so nothing of it may come into effect later; where that cannot be told, give an error: the hub
+  // then sends the batch again.
   virtual Result<BatchState> batch_state(uint64_t number, std::string_view digest) = 0;
-
-  // The hub is about to hear that this batch did not take effect, and may then replace it: clear
-  // away what an interrupted attempt may have left visible. Until it is OK the hub is told nothing.
-  virtual Status discard(uint64_t number, std::string_view digest) {
-    (void)number, (void)digest;
-    return {};
-  }
 };
 
 }  // namespace verbatim::adapters

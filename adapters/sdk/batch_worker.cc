@@ -34,8 +34,8 @@ Status BatchWorker::take_welcome(const v1::AdapterWelcome& welcome) {
   const uint64_t acked = welcome.last_acked_batch();
   if (acked > 0 && acked <= last_.number) {
     const Result<BatchState> state = adapter_.batch_state(acked, welcome.last_acked_digest());
-    if (!state) return unavailable(state.error().message());
-    if (*state == BatchState::kOtherApplied) {
+    // Not known is no proof of another chain.
+    if (state && *state == BatchState::kOtherApplied) {
       return other_chain(acked, "the digest of an acknowledged batch is another");
     }
   }
@@ -131,21 +131,12 @@ v1::FromAdapter BatchWorker::to_answer(const AssembledBatch& assembled, const Ou
   return answer;
 }
 
-Result<BatchState> BatchWorker::load_state(const v1::BatchStateQuestion& question) {
-  ASSIGN_OR_RETURN(const BatchState state,
-                   adapter_.batch_state(question.batch(), question.digest()));
-  if (state == BatchState::kNotApplied) {
-    RETURN_IF_ERROR(adapter_.discard(question.batch(), question.digest()));
-  }
-  return state;
-}
-
 v1::FromAdapter BatchWorker::answer(const v1::BatchStateQuestion& question) {
   v1::FromAdapter message;
   v1::BatchStateAnswer& answer = *message.mutable_batch_state();
   answer.set_batch(question.batch());
   answer.set_digest(question.digest());
-  const Result<BatchState> state = load_state(question);
+  const Result<BatchState> state = adapter_.batch_state(question.batch(), question.digest());
   // Unknown stays unspecified: the hub must not replace a batch on a guess.
   if (!state) {
     LOG_WARN("state of a batch not known batch={}: {}", question.batch(),

@@ -42,7 +42,6 @@ class BatchWorker {
  private:
   Status check_chain(const Batch& batch);
   Outcome translate(const Batch& batch);
-  Result<BatchState> load_state(const v1::BatchStateQuestion& question);
   v1::FromAdapter to_answer(const AssembledBatch& assembled, const Outcome& outcome);
   std::chrono::milliseconds next_retry_delay();
 

@@ -31,21 +31,17 @@ class FakeAdapter final : public Adapter {
     return next;
   }
   Result<BatchState> batch_state(uint64_t number, std::string_view digest) override {
+    RETURN_IF_ERROR(state_error);
     const auto found = applied.find(number);
     if (found == applied.end()) return BatchState::kNotApplied;
     return found->second == digest ? BatchState::kApplied : BatchState::kOtherApplied;
-  }
-  Status discard(uint64_t number, std::string_view) override {
-    discarded = number;
-    return discarding;
   }
 
   std::map<uint64_t, std::string> applied;
   std::map<std::string, std::string> settings;
   Result<Outcome> next = Outcome::applied();
   Status configured;
-  Status discarding;
-  uint64_t discarded = 0;
+  Status state_error;
   int translations = 0;
 };
 
@@ -200,15 +196,14 @@ TEST_F(BatchWorkerTest, TellsTheStateOfABatch) {
   ASSERT_TRUE(welcome().ok());
   const Batch batch = make_batch();
   EXPECT_EQ(ask(batch).state(), v1::BatchStateAnswer::STATE_NOT_APPLIED);
-  EXPECT_EQ(adapter_.discarded, 1U);
   ASSERT_TRUE(apply(batch).has_ack());
   EXPECT_EQ(ask(batch).state(), v1::BatchStateAnswer::STATE_APPLIED);
   EXPECT_EQ(ask(batch).digest(), batch.digest());
 }
 
-TEST_F(BatchWorkerTest, SaysNothingOfABatchThatItCouldNotDiscard) {
+TEST_F(BatchWorkerTest, SaysNothingOfABatchWhoseStateIsNotKnown) {
   ASSERT_TRUE(welcome().ok());
-  adapter_.discarding = unavailable("disk");
+  adapter_.state_error = unavailable("disk");
   EXPECT_EQ(ask(make_batch()).state(), v1::BatchStateAnswer::STATE_UNSPECIFIED);
 }
 

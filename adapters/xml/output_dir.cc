@@ -167,12 +167,4 @@ Status OutputDir::sync_directory() {
   return status;
 }
 
-Status OutputDir::set_aside(uint64_t batch) {
-  const std::string path = join(document_name(batch));
-  if (!file_system_.exists(path)) return {};
-  LOG_WARN("a document of a batch that is replaced was set aside name={}", document_name(batch));
-  RETURN_IF_ERROR(file_system_.rename(path, path + ".unfinished"));
-  return sync_directory();
-}
-
 }  // namespace verbatim::adapters

@@ -75,9 +75,6 @@ class OutputDir {
   // failed before, as only publish() heals that (I3).
   Status sync_names();
 
-  // Renames a document that has no companion to "<name>.unfinished": its batch will be replaced.
-  Status set_aside(uint64_t batch);
-
  private:
   std::string join(const std::string& name) const { return base::join_path(path_, name); }
   Status sync_directory();

@@ -18,11 +18,6 @@ Result<std::string> fill(DocumentFile& file, const Write& write) {
   return file.sync();
 }
 
-Outcome refuse(const std::string& why, uint64_t batch) {
-  LOG_ERROR("a person is needed: {} name={}", why, document_name(batch));
-  return Outcome::reject(why + " name=" + document_name(batch));
-}
-
 }  // namespace
 
 Status XmlAdapter::configure(const std::map<std::string, std::string>& settings) {
@@ -107,16 +102,22 @@ Result<Outcome> XmlAdapter::write(const Batch& batch, const BatchPlan& plan) {
   return Outcome::applied();
 }
 
-Result<BatchState> XmlAdapter::batch_state(uint64_t number, std::string_view digest) {
-  ASSIGN_OR_RETURN(const auto found, folder_.load(number));
-  if (!found) return BatchState::kNotApplied;
-  return found->batch.digest == digest ? BatchState::kApplied : BatchState::kOtherApplied;
+Outcome XmlAdapter::refuse(const std::string& why, uint64_t batch) {
+  refused_ = batch;
+  LOG_ERROR("a person is needed: {} name={}", why, document_name(batch));
+  return Outcome::reject(why + " name=" + document_name(batch));
 }
 
-Status XmlAdapter::discard(uint64_t number, std::string_view) {
-  RETURN_IF_ERROR(folder_.lock());
-  ASSIGN_OR_RETURN(const auto found, folder_.load(number));
-  return found ? Status() : folder_.set_aside(number);
+Result<BatchState> XmlAdapter::batch_state(uint64_t number, std::string_view digest) {
+  const auto found = folder_.load(number);
+  if (found && *found && (*found)->batch.digest == digest) return BatchState::kApplied;
+  // Whatever stands there, even damaged: it was told to the hub as not this batch's.
+  if (number == refused_) return BatchState::kNotApplied;
+  if (!found) return found.error();
+  if (*found) return BatchState::kOtherApplied;
+  ASSIGN_OR_RETURN(const auto document, folder_.load_document_sha256(number));
+  if (document) return unavailable("a document without companion name=" + document_name(number));
+  return BatchState::kNotApplied;
 }
 
 }  // namespace verbatim::adapters

@@ -37,18 +37,22 @@ class XmlAdapter final : public Adapter {
   Status activate() override { return folder_.lock(); }
   void deactivate() override { folder_.unlock(); }
   Result<Outcome> translate(const Batch& batch) override;
+  // Errors: kUnavailable for a document without companion, which may be a batch on its way.
   Result<BatchState> batch_state(uint64_t number, std::string_view digest) override;
-  Status discard(uint64_t number, std::string_view digest) override;
 
  private:
   Result<Outcome> apply(const Batch& batch);
   // The batch has a companion already.
   Result<Outcome> recognise(const Batch& batch, const CompanionFacts& facts);
   Result<Outcome> write(const Batch& batch, const BatchPlan& plan);
+  // A file that is not this batch's has its name.
+  Outcome refuse(const std::string& why, uint64_t batch);
 
   const XmlAdapterOptions options_;
   ConversationsOptions document_ = options_.document;
   OutputDir folder_;
+  // The batch refused last: what stands under its name is not of it.
+  uint64_t refused_ = 0;
 };
 
 }  // namespace verbatim::adapters

@@ -1,28 +1,16 @@
 """The XML and the counting adapter are killed at each of their fault points, and once by a plain SIGKILL, while batches
 go through. In the end every message stands in the documents once, in order; the count is right; all documents are valid.
 """
-import glob
 import os
 import re
 import signal
-import subprocess
-import xml.etree.ElementTree as ElementTree
 
-from verbatim_harness import BIN_DIR, Pipeline, room_join, room_post, wait_until
+from verbatim_documents import assert_valid, chat_texts
+from verbatim_harness import Pipeline, room_join, room_post, wait_until
 
 ROUNDS = [("adapter_xml", "adapter.effect_before_ack:2"), ("adapter_xml", "xml.tmp_before_rename:2"),
           ("adapter_xml", "xml.between_renames:2"), ("adapter_count", "adapter.effect_before_ack:2"), ("adapter_xml", None)]
 POSTS = 40  # a round
-
-
-def texts_in_documents(folder):
-    """Content of every CHAT of every document, in the order of batches."""
-    found = []
-    for path in sorted(glob.glob(os.path.join(folder, "batch-*[0-9].xml"))):
-        for message in ElementTree.parse(path).getroot().iterfind("Conversation/Messages/Message"):
-            if message.get("type") == "CHAT":
-                found.append(message.get("content"))
-    return found
 
 
 with Pipeline("adapter_dies_mid_batch", adapters=("xml", "count"),
@@ -52,13 +40,10 @@ with Pipeline("adapter_dies_mid_batch", adapters=("xml", "count"),
     assert totals["difference"] == 0, totals
 
     folder = pipeline.config["adapter_xml"]["output_dir"]
-    archived = texts_in_documents(folder)
+    archived = chat_texts(folder)
     assert archived == sent, (len(archived), len(sent))
-    assert not glob.glob(os.path.join(folder, "*.tmp")), os.listdir(folder)
-    done = subprocess.run([os.path.join(BIN_DIR, "verbatim-adapter-xml"), "--validate", folder], capture_output=True, text=True,
-                          check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    valid = assert_valid(folder)
     with open(os.path.join(pipeline.config["adapter_count"]["data_dir"], "count.txt"), encoding="utf-8") as file:
         count = int(re.search(r"events=(\d+)", file.read()).group(1))
     assert count == len(sent) + 1, count
-    print(f"adapter_dies_mid_batch: kills={len(ROUNDS)} posts={len(sent)} {done.stdout.strip()}")
+    print(f"adapter_dies_mid_batch: kills={len(ROUNDS)} posts={len(sent)} {valid}")
