@@ -13,10 +13,14 @@ namespace {
 
 constexpr const char* kName = "verbatim-processor";
 
-// Until a signal asks for it (0), or staging has failed (1).
+// Beside 0 and 2 (base/service.h): what a supervisor may want to tell apart.
+constexpr int kDamaged = 3;      // the store is damaged; a restart does not help
+constexpr int kStoreFailed = 4;  // a write or sync failed; a restart reads what is there
+
+// Until a signal asks for it, or staging has failed.
 int wait_for_end(const Processor& service) {
   while (base::wait_for_stop_signal(std::chrono::milliseconds(200)) == 0) {
-    if (!service.failure().ok()) return EXIT_FAILURE;
+    if (!service.failure().ok()) return kStoreFailed;
   }
   return EXIT_SUCCESS;
 }
@@ -47,5 +51,6 @@ int main(int argc, char** argv) {
   const auto exit_code = processor::run(start.arguments->config);
   if (exit_code) return *exit_code;
   std::fprintf(stderr, "%s: %s\n", processor::kName, exit_code.error().message().c_str());
-  return EXIT_FAILURE;
+  const bool is_damage = exit_code.error().code() == verbatim::StatusCode::kDataLoss;
+  return is_damage ? processor::kDamaged : EXIT_FAILURE;
 }

@@ -218,6 +218,11 @@ class Staging {
                             int64_t now_unix_ns, Changes& changes) REQUIRES(mutex_);
   void store_event(const std::string& queue, v1::QueueMessage& message, uint32_t reference,
                    Changes& changes, StageOutcome& outcome) REQUIRES(mutex_);
+  Result<bool> has_begun_anew(const v1::QueueMessage& message, const std::set<std::string>& fresh,
+                              int64_t now_unix_ns) REQUIRES(mutex_);
+  void begin_anew(Queue& taken, const std::string& name, Changes& changes) REQUIRES(mutex_);
+  void put_source_key(const std::string& source_key, uint64_t sequence, int64_t now_unix_ns,
+                      Changes& changes) REQUIRES(mutex_);
   void note_conversation(const v1::Envelope& envelope, Changes& changes) REQUIRES(mutex_);
   Status expire_source_keys(size_t max_count, int64_t now_unix_ns, Changes& changes)
       REQUIRES(mutex_);

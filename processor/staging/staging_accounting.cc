@@ -92,7 +92,8 @@ void add_queues(const Cut& cut, v1::GetAccountingResponse& response) {
     v1::SourceCut& source = *queue->second->add_sources();
     source.set_source(counters.source());
     // The stamp tells of the prefix; what lies above it is counted one by one.
-    source.set_accepted(counters.stamp() - counters.base() + counters.exceptions());
+    source.set_accepted(counters.carried() + counters.stamp() - counters.base() +
+                        counters.exceptions());
     source.set_repeats(counters.repeats());
     source.set_archived(counters.archived());
     source.set_quarantined(counters.quarantined());
@@ -199,8 +200,8 @@ class Recount {
            counters.exceptions());
     // Archived rows are gone: what is left of the accepted ones must be the counter.
     expect("archived of " + name,
-           counters.stamp() - counters.base() + counters.exceptions() - counters.repeats() -
-               staged_[reference] - quarantined_[reference],
+           counters.carried() + counters.stamp() - counters.base() + counters.exceptions() -
+               counters.repeats() - staged_[reference] - quarantined_[reference],
            counters.archived());
   }
 

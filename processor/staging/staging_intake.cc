@@ -33,8 +33,12 @@ Result<StageOutcome> Staging::stage_locked(const std::string& queue,
   std::set<std::string> fresh_keys;
   for (v1::QueueMessage& message : messages) {
     if (is_taken(taken, message.lookup_id())) {
-      ++outcome.known_count;
-      continue;
+      ASSIGN_OR_RETURN(const bool is_anew, has_begun_anew(message, fresh_keys, now_unix_ns));
+      if (!is_anew) {
+        ++outcome.known_count;
+        continue;
+      }
+      begin_anew(taken, queue, changes);
     }
     const uint32_t reference = source_ref(queue, message.source());
     take_position(taken, queue, message, reference, changes);
@@ -71,6 +75,48 @@ bool Staging::is_taken(const Queue& queue, uint64_t lookup_id) const {
   const bool is_in_prefix =
       lookup_id >= queue.position.start_lookup_id() && lookup_id <= queue.position.prefix();
   return is_in_prefix || queue.exceptions.contains(lookup_id);
+}
+
+// True for a message whose number was taken, but which is not the one that took it: it was put a
+// short time ago, and its source key, which would still be known, is not. Then the queue has lost
+// its numbering (its folder was emptied), and to call the message a repeat would lose it.
+Result<bool> Staging::has_begun_anew(const v1::QueueMessage& message,
+                                     const std::set<std::string>& fresh, int64_t now_unix_ns) {
+  const auto window = std::chrono::nanoseconds(options_.source_key_window).count();
+  const bool is_recent = message.put_unix_ns() > now_unix_ns - window / 2;
+  if (!is_recent || message.source_key().empty() || fresh.contains(message.source_key())) {
+    return false;
+  }
+  ASSIGN_OR_RETURN(const auto row, store_->load(Family::kSourceKeys, message.source_key()));
+  return !row.has_value();
+}
+
+// What was accepted so far is carried over; the position begins as for a queue never met.
+void Staging::begin_anew(Queue& taken, const std::string& name, Changes& changes) {
+  LOG_ERROR(
+      "the queue's numbering has begun anew: what it held and had not given out is lost "
+      "queue={} position={}",
+      name, taken.position.prefix());
+  v1::AuditRow audit;
+  audit.set_action("queue began anew");
+  audit.set_reason(name);
+  audit.set_last_sequence(state_.last_sequence());
+  ignore_error(put_audit(audit, changes.writes), "it only appends to the change");
+  for (auto& [reference, counters] : sources_) {
+    if (counters.queue() != name) continue;
+    counters.set_carried(counters.carried() + counters.stamp() - counters.base() +
+                         counters.exceptions());
+    counters.clear_stamp();
+    counters.clear_base();
+    counters.clear_exceptions();
+    changes.sources.insert(reference);
+  }
+  for (const auto& [lookup_id, exception] : taken.exceptions) {
+    changes.writes.remove(Family::kExceptions, named_key(name, lookup_id));
+  }
+  const uint64_t times = taken.position.begun_anew_count() + 1;
+  taken = Queue();
+  taken.position.set_begun_anew_count(times);
 }
 
 void Staging::take_position(Queue& queue, const std::string& name, const v1::QueueMessage& message,
@@ -130,7 +176,12 @@ Result<bool> Staging::is_known_key(const std::string& key, const std::set<std::s
   ASSIGN_OR_RETURN(const bool is_stored, store_->load(Family::kSourceKeys, key, row));
   if (!is_stored) return false;
   const auto window = std::chrono::nanoseconds(options_.source_key_window).count();
-  if (now_unix_ns - row.staged_unix_ns() <= window) return true;
+  if (now_unix_ns - row.staged_unix_ns() <= window) {
+    // Known for another window from now, so that a redelivery of this repeat is known, too.
+    changes.writes.remove(Family::kSourceKeyOrder, number_key(row.sequence()));
+    put_source_key(key, row.sequence(), now_unix_ns, changes);
+    return true;
+  }
   // Out of the window: the key begins anew, so its old place in the order must not expire it.
   changes.writes.remove(Family::kSourceKeyOrder, number_key(row.sequence()));
   return false;
@@ -175,19 +226,22 @@ void Staging::store_event(const std::string& queue, v1::QueueMessage& message, u
   const std::string key = number_key(sequence);
   changes.writes.put(Family::kEvents, key, std::string_view(bytes));
   changes.writes.put(Family::kIndex, key, std::string_view(encode_index(index)));
-  if (!source_key.empty()) {
-    v1::SourceKeyRow row;
-    row.set_sequence(sequence);
-    row.set_staged_unix_ns(now_unix_ns);
-    changes.writes.put(Family::kSourceKeys, source_key, row);
-    std::string order;
-    base::put_le64(order, static_cast<uint64_t>(now_unix_ns));
-    order += source_key;
-    changes.writes.put(Family::kSourceKeyOrder, key, std::string_view(order));
-  }
+  if (!source_key.empty()) put_source_key(source_key, sequence, now_unix_ns, changes);
   auto& counters = sources_.at(reference);
   counters.set_staged(counters.staged() + 1);
   ++outcome.stored_count;
+}
+
+void Staging::put_source_key(const std::string& source_key, uint64_t sequence, int64_t now_unix_ns,
+                             Changes& changes) {
+  v1::SourceKeyRow row;
+  row.set_sequence(sequence);
+  row.set_staged_unix_ns(now_unix_ns);
+  changes.writes.put(Family::kSourceKeys, source_key, row);
+  std::string order;
+  base::put_le64(order, static_cast<uint64_t>(now_unix_ns));
+  order += source_key;
+  changes.writes.put(Family::kSourceKeyOrder, number_key(sequence), std::string_view(order));
 }
 
 void Staging::note_conversation(const v1::Envelope& envelope, Changes& changes) {

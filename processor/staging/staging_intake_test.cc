@@ -122,6 +122,43 @@ TEST_F(StagingIntakeTest, WhatLiesBelowTheStartIsStoredAllTheSame) {
   EXPECT_EQ(source(check_accounting()).accepted(), 3U);
 }
 
+TEST_F(StagingIntakeTest, AQueueWhoseNumberingBeginsAnewLosesNothing) {
+  auto messages = queue_.posts(5);
+  for (auto& message : messages) message.set_put_unix_ns(clock_.unix_now_ns());
+  stage({messages[0], messages[1], messages[2], messages[4]});
+  EXPECT_EQ(stage({messages[2]}).known_count, 1U);  // an ordinary redelivery
+  TestQueue emptied;
+  auto fresh = emptied.posts(3);
+  for (auto& message : fresh) {
+    message.set_put_unix_ns(clock_.unix_now_ns());
+    message.set_source_key("new-" + message.source_key());
+  }
+  EXPECT_EQ(stage(fresh).stored_count, 3U);
+  EXPECT_EQ(stage(fresh).known_count, 3U);
+  open();
+  EXPECT_EQ(stage(fresh).known_count, 3U);
+  const auto accounting = check_accounting();
+  EXPECT_EQ(accounting.queues(0).position(), 3U);
+  EXPECT_EQ(accounting.queues(0).exception_count(), 0);
+  EXPECT_EQ(source(accounting).accepted(), 7U);
+  EXPECT_EQ(source(accounting).staged(), 7U);
+}
+
+TEST_F(StagingIntakeTest, ARedeliveredRepeatIsNoSignOfANewNumbering) {
+  auto messages = queue_.posts(1);
+  messages[0].set_put_unix_ns(clock_.unix_now_ns());
+  stage(messages);
+  clock_.advance(options_.source_key_window - std::chrono::seconds(1));
+  auto repeat = queue_.posts(1);
+  repeat[0].set_put_unix_ns(clock_.unix_now_ns());
+  repeat[0].set_source_key(messages[0].source_key());
+  EXPECT_EQ(stage(repeat).repeat_count, 1U);
+  clock_.advance(std::chrono::seconds(2));  // the first one's window is over
+  stage(queue_.posts(1));
+  EXPECT_EQ(stage(repeat).known_count, 1U);
+  check_accounting();
+}
+
 TEST_F(StagingIntakeTest, AnUnreadableEnvelopeIsStoredRawAndNotDropped) {
   auto messages = queue_.posts(3);
   messages[0].set_envelope("\xFF\xFFgarbage");

@@ -135,6 +135,11 @@ std::vector<std::string> Staging::notices() const {
     }
   }
   for (const auto& [name, queue] : queues_) {
+    if (queue.position.begun_anew_count() > 0) {
+      sentences.push_back("the numbering of queue '" + name + "' has begun anew " +
+                          std::to_string(queue.position.begun_anew_count()) +
+                          " times: what an emptied queue still held is lost");
+    }
     if (queue.position.start_lookup_id() > 1) {
       sentences.push_back("this store begins at message " +
                           std::to_string(queue.position.start_lookup_id()) + " of queue '" + name +
