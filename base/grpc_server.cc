@@ -38,11 +38,12 @@ void set_limits(grpc::ServerBuilder& builder, const GrpcServerOptions& options) 
   // The library looks at a message's size only once it has all of it; the quota ends the stream of
   // a peer that sends more than that in one message (gRPC core, "resource quota").
   grpc::ResourceQuota quota("verbatim");
-  quota.Resize(
-      options.memory_max_bytes > 0
-          ? options.memory_max_bytes
-          : std::max<size_t>(16 << 20, 2 * static_cast<size_t>(options.message_size_max_bytes)));
+  quota.Resize(options.memory_max_bytes > 0
+                   ? options.memory_max_bytes
+                   : (4 << 20) + static_cast<size_t>(options.message_size_max_bytes));
   builder.SetResourceQuota(quota);
+  // What one read may add before the quota is looked at again.
+  builder.AddChannelArgument(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, 256 << 10);
   // Two services on one port would share its connections by chance; the second must fail to start.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   // Adapters and clients ping idle streams to notice a dead peer.

@@ -20,8 +20,8 @@ struct GrpcServerOptions {
   int message_size_max_bytes = 16 * 1024 * 1024;
   // Largest message sent; 0: as above.
   int send_size_max_bytes = 0;
-  // What all connections together may hold in the library's buffers, roughly; 0: twice the largest
-  // message received, at least 16 MiB.
+  // What all connections together may hold in the library's buffers, roughly, beyond which streams
+  // are ended with RESOURCE_EXHAUSTED; 0: the largest message received and 4 MiB.
   size_t memory_max_bytes = 0;
   // How long stop() lets calls that run come to their end before it cancels them.
   std::chrono::milliseconds stop_deadline{2'000};

@@ -76,6 +76,7 @@ class Attack:
                 peers.append(dial(self.port))
             except OSError:
                 self.errors["refused"] += 1
+            time.sleep(0.001)  # a thousand idle connections, not a flood of handshakes, is what this is about
         time.sleep(1.0)
         self.count = len(peers)
         for peer in peers:
