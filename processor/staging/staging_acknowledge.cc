@@ -8,6 +8,22 @@
 namespace verbatim::processor {
 namespace {
 
+// Few rows go one by one and many as a range: RocksDB sorts all ranges of a memtable anew after
+// each new one, which many small batches would make slow. Ranges never overlap, for the same
+// reason.
+void remove_events(uint64_t first, uint64_t last, WriteSet& writes) {
+  constexpr uint64_t kRangeMinCount = 256;
+  if (last - first >= kRangeMinCount) {
+    writes.remove_range(Family::kEvents, number_key(first), number_key(last + 1));
+    writes.remove_range(Family::kIndex, number_key(first), number_key(last + 1));
+    return;
+  }
+  for (uint64_t sequence = first; sequence <= last; ++sequence) {
+    writes.remove(Family::kEvents, number_key(sequence));
+    writes.remove(Family::kIndex, number_key(sequence));
+  }
+}
+
 bool is_overtaken(const v1::AdapterRow& row, uint64_t batch, const std::string& digest) {
   return batch != 0 && row.overtaken_batch() == batch && row.overtaken_digest() == digest;
 }
@@ -208,10 +224,7 @@ Status Staging::delete_archived_locked() {
   ASSIGN_OR_RETURN(const EventIndex index, index_of(target));
   Changes changes(*store_);
   for (const std::string& name : overtaken) overtake(name, target, index.total_bytes, changes);
-  const std::string from = number_key(0);
-  const std::string to = number_key(target + 1);
-  changes.writes.remove_range(Family::kEvents, from, to);
-  changes.writes.remove_range(Family::kIndex, from, to);
+  remove_events(state_.deleted_through() + 1, target, changes.writes);
   state_.set_deleted_through(target);
   state_.set_deleted_bytes(index.total_bytes);
   for (const auto& [conversation, joined] : book_.purge(target)) {
@@ -222,7 +235,7 @@ Status Staging::delete_archived_locked() {
   constexpr uint64_t kFileDropBytes = 256ULL << 20;
   if (state_.deleted_bytes() - last_file_drop_bytes_ >= kFileDropBytes) {
     last_file_drop_bytes_ = state_.deleted_bytes();
-    store_->drop_files_below(Family::kEvents, to);
+    store_->drop_files_below(Family::kEvents, number_key(target + 1));
   }
   return {};
 }

@@ -114,6 +114,15 @@ TEST_F(StagingBatchTest, ADeletionThatACrashHasCutOffIsFinishedAtTheNextOpening)
   check_accounting();
 }
 
+TEST_F(StagingBatchTest, LargeBatchesAreDeletedAsRangesAndSmallOnesRowByRow) {
+  stage(queue_.posts(1'000));
+  for (const uint64_t count : {300U, 1U, 256U, 257U, 10'000U}) {
+    ASSERT_TRUE(acknowledge("xml", *seal("xml", count)).ok());
+    check_accounting();
+  }
+  EXPECT_EQ(stored_count(), 0U);
+}
+
 TEST_F(StagingBatchTest, SequencesAreNeverUsedAgain) {
   stage(queue_.posts(4));
   ASSERT_TRUE(acknowledge("xml", *seal("xml")).ok());
