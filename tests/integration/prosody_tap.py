@@ -174,6 +174,16 @@ async def order_is_kept_whatever_the_verdicts_take(stage):
         assert own == [f"{client.boundjid.user} {i}" for i in range(15)], own
 
 
+async def a_burst_is_read_to_its_end(stage):
+    """Held stanzas pause the client's connection; what Prosody has read from the socket by then must not be left lying."""
+    for size in (300, 777, 3000):
+        texts = [f"burst {size} {i} ".ljust(size, ".") for i in range(40)]
+        stage.alice.send_raw("".join(f"<message to='{ROOM}' type='groupchat' id='{size}-{i}'><body>{text}</body></message>"
+                                     for i, text in enumerate(texts)))
+        await stage.bob.until(lambda texts=texts: stage.bob.seen[-1][3] == texts[-1], f"the end of the burst of {size}", timeout=10)
+        assert [entry[3] for entry in stage.bob.seen][-40:] == texts
+
+
 async def two_creators_make_one_room(stage):
     """The room becomes known only after the verdict: a second creator must wait for the first."""
     room = f"race@{ROOMS}"
@@ -290,7 +300,7 @@ async def run(stage):
     await stage.gather()
     for scenario in (a_stanza_is_asked_about_as_often_as_needed, a_changed_stanza_replaces_the_stanza,
                      a_handled_stanza_stops_silently, a_refusal_reaches_the_sender, no_verdict_is_an_error_within_the_limit,
-                     order_is_kept_whatever_the_verdicts_take, two_creators_make_one_room, what_comes_from_outside_is_asked_about_on_arrival,
+                     order_is_kept_whatever_the_verdicts_take, a_burst_is_read_to_its_end, two_creators_make_one_room, what_comes_from_outside_is_asked_about_on_arrival,
                      who_is_killed_while_held_leaves_in_order, a_short_restart_is_invisible, what_is_unanswered_comes_again,
                      without_a_link_for_long_all_is_bounced_at_once):
         await scenario(stage)

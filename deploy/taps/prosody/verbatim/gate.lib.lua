@@ -3,6 +3,7 @@
 
 local async = require "util.async";
 local st = require "util.stanza";
+local timer = require "util.timer";
 local now = require "util.time".monotonic;
 
 local bounce_text = "Not delivered: it could not be archived in time. Please try again later.";
@@ -36,6 +37,28 @@ gate.as_child = as_child;
 -- options: verdict_timeout; on_lost(): an act that has happened could not be told.
 function gate.init(link, lanes, options)
 	gate.link, gate.lanes, gate.options = link, lanes, options;
+end
+
+-- Prosody 0.12 reads up to 8 KiB more than it has asked for into a buffer of the socket library. When a held stanza has
+-- paused the connection, it forgets that buffer on resuming: the rest of a burst would lie there until the client sends
+-- something else. So look into it. To be called before the first hold.
+function gate.prepare(origin)
+	local conn = origin.conn;
+	if not conn or conn._verbatim_reads_on or not conn.onreadable or not conn.resume then return; end
+	conn._verbatim_reads_on = true;
+	local resume = conn.resume;
+	local function has_more(self)
+		return self.conn and self._wantread and self.conn.dirty and self.conn:dirty();
+	end
+	function conn.resume(self)
+		local result = resume(self);
+		if has_more(self) then
+			timer.add_task(0, function ()
+				if has_more(self) then self:onreadable(); end
+			end);
+		end
+		return result;
+	end
 end
 
 -- Tells of what has happened already: asked for like the others, so that it is sent again after a

@@ -54,6 +54,7 @@ local function in_lane(handlers, name, event)
 	if not stanza.attr.to or (stanza.name == "iq" and stanza.attr.type ~= "set") then
 		return handlers(name, event);
 	end
+	gate.prepare(origin);
 	local act = { from = stanza.attr.from, origin = origin };
 	return lanes.run("room:"..jid_bare(stanza.attr.to), act, function ()
 		return handlers(name, event);

@@ -67,6 +67,7 @@ local function on_incoming_message(handlers, name, event)
 		if users.options.evidence.es_IN then users.notify_incoming(origin, stanza, from, to); end
 		return handlers(name, event);
 	end
+	gate.prepare(origin);
 	return users.lanes.run(pair_key(from, to), {}, function ()
 		local attributes = { ptype = "message", actor = from, target = to };
 		if gate.stops("e_DELIVER", attributes, event.origin, event.stanza) then return true; end
@@ -117,6 +118,7 @@ local function on_offline(event, host_name)
 end
 
 function users.add_host(host)
+	host:hook("pre-stanza", function (event) users.gate.prepare(event.origin); end, 1000);
 	for _, destination in ipairs { "bare", "full", "host" } do
 		host:hook("pre-message/"..destination, on_outgoing_message, 1000);
 	end
