@@ -30,7 +30,7 @@ void AdapterChannel::detach(const std::shared_ptr<Session>& session) {
 
 void AdapterChannel::receive(const std::shared_ptr<Session>& session, v1::FromAdapter message) {
   session->heard_at(clock_.monotonic());
-  if (message.kind_case() == v1::FromAdapter::kHeartbeat) return;
+  if (message.kind_case() == v1::FromAdapter::kHeartbeat || session->is_closed()) return;
   post({session, std::move(message)});
 }
 
@@ -212,6 +212,7 @@ void AdapterChannel::publish() {
   now.retry_count = retry_count_;
   now.last_reason = last_reason_;
   now.session_count = sessions_.size();
+  now.is_damaged = is_damaged_;
   if (active_ != nullptr) {
     now.instance = active_->hello().instance();
     now.software = active_->hello().software();

@@ -48,6 +48,8 @@ struct ChannelStatus {
   std::string last_reason;
   int64_t retry_count = 0;
   size_t session_count = 0;
+  // The batch under way cannot be read as it was sealed; nothing is delivered until a restart.
+  bool is_damaged = false;
 };
 
 class AdapterChannel {

@@ -59,6 +59,11 @@ std::vector<v1::AdapterInfo> Hub::adapters() const {
 std::vector<std::string> Hub::notices() const {
   std::vector<std::string> sentences;
   for (const auto& info : adapters()) {
+    const AdapterChannel* channel = find(info.name());
+    if (channel != nullptr && channel->status().is_damaged) {
+      sentences.push_back("adapter '" + info.name() +
+                          "' gets nothing: a sealed batch is damaged in the store");
+    }
     if (info.state() == "adapter too old") {
       sentences.push_back("adapter '" + info.name() +
                           "' is too old for the next event: newer events wait for a newer adapter");

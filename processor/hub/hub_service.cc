@@ -3,6 +3,7 @@
 #include <grpcpp/grpcpp.h>
 
 #include <atomic>
+#include <future>
 #include <thread>
 
 #include "base/grpc_status.h"
@@ -15,18 +16,29 @@ namespace {
 
 using Stream = grpc::ServerReaderWriter<v1::ToAdapter, v1::FromAdapter>;
 
-// Empties a session's outbox into its stream; cancels the call when the session is closed while its
-// handler still reads.
+// How long a stream that has ended may still write before it is cancelled.
+constexpr std::chrono::milliseconds kLastWriteMax{1'000};
+
+// Empties a session's outbox into its stream. Whoever closes the session cancels the call, so that
+// neither a reader nor a writer is left waiting for a peer that does nothing.
 class StreamWriter {
  public:
   StreamWriter(grpc::ServerContext& context, Stream& stream, Session& session,
                std::chrono::milliseconds hello_timeout)
       : context_(context), stream_(stream), session_(session), hello_timeout_(hello_timeout) {
-    thread_ = std::thread([this] { run(); });
+    session_.set_on_close([&context] { context.TryCancel(); });
+    thread_ = std::thread([this] {
+      run();
+      done_.set_value();
+    });
   }
+  // The handler ends: its own status is to be told, so nothing is cancelled but a stuck write.
   ~StreamWriter() {
-    is_reading_ = false;
+    session_.set_on_close(nullptr);
     session_.close(cancelled("the stream has ended"));
+    if (done_.get_future().wait_for(kLastWriteMax) != std::future_status::ready) {
+      context_.TryCancel();
+    }
     thread_.join();
   }
   StreamWriter(const StreamWriter&) = delete;
@@ -40,7 +52,6 @@ class StreamWriter {
     while (auto outgoing = session_.next()) {
       if (!write(*outgoing)) session_.close(cancelled("the stream does not take more"));
     }
-    if (is_reading_) context_.TryCancel();
   }
 
   void wait_for_hello() {
@@ -64,8 +75,8 @@ class StreamWriter {
   Stream& stream_;
   Session& session_;
   const std::chrono::milliseconds hello_timeout_;
-  std::atomic<bool> is_reading_{true};
   std::atomic<bool> has_hello_{false};
+  std::promise<void> done_;
   std::thread thread_;
 };
 

@@ -9,27 +9,25 @@ constexpr size_t kOutboxMaxCount = 256;
 }  // namespace
 
 bool Session::push(v1::ToAdapter message) {
-  base::MutexLock lock(mutex_);
-  return push_locked({std::move(message), nullptr, 0});
+  return push_outgoing({std::move(message), nullptr, 0});
 }
 
 bool Session::push_batch(std::shared_ptr<const LoadedBatch> batch, uint64_t store_epoch) {
-  base::MutexLock lock(mutex_);
-  return push_locked({{}, std::move(batch), store_epoch});
+  return push_outgoing({{}, std::move(batch), store_epoch});
 }
 
-bool Session::push_locked(Outgoing outgoing) {
-  if (is_closed_) return false;
-  if (outbox_.size() >= kOutboxMaxCount) {
-    is_closed_ = true;
-    reason_ = resource_exhausted("the adapter does not read its stream");
-    outbox_.clear();
-    changed_.notify_all();
-    return false;
+bool Session::push_outgoing(Outgoing outgoing) {
+  {
+    base::MutexLock lock(mutex_);
+    if (is_closed_) return false;
+    if (outbox_.size() < kOutboxMaxCount) {
+      outbox_.push_back(std::move(outgoing));
+      changed_.notify_all();
+      return true;
+    }
   }
-  outbox_.push_back(std::move(outgoing));
-  changed_.notify_all();
-  return true;
+  close(resource_exhausted("the adapter does not read its stream"));
+  return false;
 }
 
 std::optional<Session::Outgoing> Session::next() {
@@ -50,12 +48,21 @@ std::optional<Session::Outgoing> Session::try_next() {
 }
 
 void Session::close(Status reason) {
-  base::MutexLock lock(mutex_);
-  if (is_closed_) return;
-  is_closed_ = true;
-  reason_ = std::move(reason);
-  outbox_.clear();
-  changed_.notify_all();
+  {
+    base::MutexLock lock(mutex_);
+    if (is_closed_) return;
+    is_closed_ = true;
+    reason_ = std::move(reason);
+    outbox_.clear();
+    changed_.notify_all();
+  }
+  base::MutexLock lock(on_close_mutex_);
+  if (on_close_) on_close_();
+}
+
+void Session::set_on_close(std::function<void()> on_close) {
+  base::MutexLock lock(on_close_mutex_);
+  on_close_ = std::move(on_close);
 }
 
 bool Session::is_closed() const {

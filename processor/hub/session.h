@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,6 +46,8 @@ class Session {
   std::optional<Outgoing> try_next();
 
   void close(Status reason);
+  // Called once closed, by whoever closes; must not block. Once replaced it is called no more.
+  void set_on_close(std::function<void()> on_close);
   bool is_closed() const;
   Status close_reason() const;
   // Waits until closed; false when the time ran out.
@@ -55,7 +58,7 @@ class Session {
   std::chrono::nanoseconds last_heard() const { return std::chrono::nanoseconds(heard_ns_.load()); }
 
  private:
-  bool push_locked(Outgoing outgoing) REQUIRES(mutex_);
+  bool push_outgoing(Outgoing outgoing);
 
   v1::AdapterHello hello_;
   std::atomic<int64_t> heard_ns_{0};
@@ -64,6 +67,8 @@ class Session {
   std::deque<Outgoing> outbox_ GUARDED_BY(mutex_);
   bool is_closed_ GUARDED_BY(mutex_) = false;
   Status reason_ GUARDED_BY(mutex_);
+  base::Mutex on_close_mutex_;
+  std::function<void()> on_close_ GUARDED_BY(on_close_mutex_);
 };
 
 }  // namespace verbatim::processor

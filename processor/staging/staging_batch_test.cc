@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "processor/staging/keys.h"
 #include "processor/staging/staging.h"
 #include "tests/support/staging_fixture.h"
 
@@ -176,6 +177,50 @@ TEST_F(StagingBatchTest, TheLatestNameOfAConversationIsKnownInLaterBatches) {
   open();
   stage({queue_.post("room@x")});
   EXPECT_EQ(header_of(*seal("xml")).slices(0).name(), "The Room");
+}
+
+TEST_F(StagingBatchTest, ABatchWhoseBytesHaveChangedIsNotDelivered) {
+  stage(queue_.posts(3));
+  const auto batch = seal("xml");
+  staging_.reset();
+  {
+    auto store = RocksStore::open(options_.path, nullptr);
+    ASSERT_TRUE(store);
+    WriteSet changes(**store);
+    std::string bytes = batch->events[1];
+    bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+    changes.put(Family::kEvents, number_key(2), std::string_view(bytes));
+    ASSERT_TRUE((*store)->write(changes, true).ok());
+  }
+  open();
+  EXPECT_EQ(staging_->load_sealed("xml").error().code(), StatusCode::kDataLoss);
+}
+
+TEST_F(StagingBatchTest, AStoreOfANewerFormatIsRefusedInOneSentence) {
+  staging_.reset();
+  {
+    auto store = RocksStore::open(options_.path, nullptr);
+    ASSERT_TRUE(store);
+    WriteSet changes(**store);
+    changes.put(Family::kMeta, "format", std::string_view("\x02\0\0\0", 4));
+    ASSERT_TRUE((*store)->write(changes, true).ok());
+  }
+  const auto refused = Staging::open(options_);
+  EXPECT_EQ(refused.error().code(), StatusCode::kFailedPrecondition);
+  EXPECT_NE(refused.error().message().find("format 2"), std::string::npos);
+}
+
+TEST_F(StagingBatchTest, AStoreThatHasLostItsStateIsDamageAndNotANewStore) {
+  stage(queue_.posts(1));
+  staging_.reset();
+  {
+    auto store = RocksStore::open(options_.path, nullptr);
+    ASSERT_TRUE(store);
+    WriteSet changes(**store);
+    changes.remove(Family::kMeta, "format");
+    ASSERT_TRUE((*store)->write(changes, true).ok());
+  }
+  EXPECT_EQ(Staging::open(options_).error().code(), StatusCode::kDataLoss);
 }
 
 TEST_F(StagingBatchTest, AnEventNewerThanTheAdapterIsHeld) {
