@@ -62,12 +62,13 @@ function gate.prepare(origin)
 end
 
 -- Tells of what has happened already: asked for like the others, so that it is sent again after a
--- reconnect, but nobody waits. What is answered with an error goes once more as a notification, which the
--- collector may keep in its outbox; what is lost is repaired by a snapshot.
+-- reconnect, but nobody waits. What the collector answers with an error goes once more as a notification, which
+-- it may keep in its outbox; what it does not answer is repaired by a snapshot.
 function gate.tell(name, attributes, stanza)
-	gate.link:request(name, attributes, as_child(stanza), gate.options.verdict_timeout, function (verdict)
+	local child = as_child(stanza);
+	gate.link:request(name, attributes, child, gate.options.verdict_timeout, function (verdict)
 		if verdict.decision ~= "error" then return; end
-		if not gate.link:notify(name, attributes, as_child(stanza)) then gate.options.on_lost(); end
+		if not (verdict.is_answer and gate.link:notify(name, attributes, child)) then gate.options.on_lost(); end
 	end);
 end
 

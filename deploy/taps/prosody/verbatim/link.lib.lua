@@ -54,7 +54,7 @@ function link_methods:compose(kind, name, attributes, child)
 end
 
 -- Asks. callback(verdict): verdict.decision is "pass" (verdict.stanza: what to go on with, or nil),
--- "handle" or "error" (verdict.reason). `limit`: seconds from now.
+-- "handle" or "error" (verdict.reason; verdict.is_answer where the collector said so). `limit`: seconds from now.
 function link_methods:request(name, attributes, child, limit, callback)
 	local ok, id, seq, xml = pcall(self.compose, self, "get", name, attributes, child);
 	if not ok then
@@ -153,7 +153,7 @@ end
 local function read_verdict(xdb)
 	if xdb.attr.type == "error" then
 		local text = xdb:get_child_text("error");
-		return error_verdict(text ~= "" and text or "refused");
+		return { decision = "error", reason = text ~= "" and text or "refused", is_answer = true };
 	end
 	local pass = xdb:get_child("pass", xmlns_event);
 	if pass then
