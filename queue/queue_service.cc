@@ -14,6 +14,10 @@ constexpr int kFramesPerRound = 256;
 constexpr std::chrono::milliseconds kPollInterval{20};
 // Beyond the credit: what a frame may have around its put.
 constexpr int64_t kFrameSlackBytes = 1024 * 1024;
+// A group below this size may wait for company, at most so long and at most this part of a sync.
+constexpr uint64_t kSmallGroupBytes = 128 * 1024;
+constexpr std::chrono::microseconds kCompanyMax{2'000};
+constexpr int kCompanyPart = 4;
 constexpr int kHighWaterMarkCount = 512;
 
 base::ZmqOptions socket_options(const CoreOptions& core) {
@@ -103,7 +107,8 @@ void QueueService::run() {
     items.push_back({.fd = waker_.fd()});
     // A log that cannot take more is not given more: the senders' credit runs out instead.
     if (!core_->is_full_of_requests()) items.push_back({.socket = socket_.get()});
-    const auto polled = base::poll(items, kPollInterval);
+    const auto polled =
+        base::poll(items, waits_for_company() ? std::chrono::milliseconds(0) : kPollInterval);
     if (!polled) fail(polled.error());
     waker_.clear();
     {
@@ -131,6 +136,7 @@ void QueueService::read_frames() {
 
 void QueueService::read_frame(std::vector<std::string> frames) {
   const std::string& peer = frames.front();
+  --expected_count_;
   v1::QueueFrame frame;
   if (frames.size() != 2) return core_->handle_garbage(peer, 0);
   if (!base::decode_frame(frames[1], frame).ok()) {
@@ -144,20 +150,36 @@ void QueueService::write_log() {
     if (!done->status.ok()) return fail(done->status);
     core_->group_done(*done->group);
     last_group_ = clock_.monotonic();
+    company_until_ = last_group_ + std::min<std::chrono::nanoseconds>(
+                                       (last_group_ - submitted_) / kCompanyPart, kCompanyMax);
+    send_replies();
   }
   Log& log = core_->log();
-  if (log.is_group_in_flight()) return;
+  if (log.is_group_in_flight() || waits_for_company()) return;
+  submitted_ = clock_.monotonic();
   if (auto group = core_->seal()) return writer_->submit(std::move(group));
   if (!log.ends_with_mark() && clock_.monotonic() - last_group_ >= options_.mark_after) {
     writer_->submit(core_->seal_mark());
   }
 }
 
+bool QueueService::waits_for_company() const {
+  const Log& log = core_->log();
+  return expected_count_ > 0 && log.is_group_open() && !log.is_group_in_flight() &&
+         log.open_bytes() < kSmallGroupBytes && clock_.monotonic() < company_until_;
+}
+
 // --- replies ---
 
 void QueueService::send_replies() {
   retry_unsent();
-  for (Outgoing& outgoing : core_->take_outgoing()) {
+  std::vector<Outgoing> replies = core_->take_outgoing();
+  if (!replies.empty()) {
+    // A consumer works on what it was given before it asks again.
+    expected_count_ = std::count_if(replies.begin(), replies.end(),
+                                    [](const Outgoing& one) { return one.lease_id == 0; });
+  }
+  for (Outgoing& outgoing : replies) {
 #if defined(VERBATIM_FAULT_POINTS)
     if (options_.loses_answer && options_.loses_answer()) continue;
 #endif

@@ -102,6 +102,13 @@ class QueueService {
   };
   std::map<std::string, Unsent> unsent_;
   std::chrono::nanoseconds last_group_{};
+
+  // Company: clients that were just answered usually ask again at once; a small group waits for
+  // them for a part of a sync's time, so that one sync serves all of them.
+  bool waits_for_company() const;
+  std::chrono::nanoseconds submitted_{};
+  std::chrono::nanoseconds company_until_{};
+  int64_t expected_count_ = 0;
   std::atomic<uint64_t> dropped_count_{0};
 
   mutable base::Mutex mutex_;
