@@ -1,7 +1,5 @@
 #include "queue/producers.h"
 
-#include <algorithm>
-
 namespace verbatim::queue {
 namespace {
 
@@ -18,24 +16,43 @@ const Producer* Producers::find(const std::string& name) const {
   return it == producers_.end() ? nullptr : &it->second;
 }
 
+Producers::Map::iterator Producers::silent_for_longest(bool must_have_puts) {
+  auto found = producers_.end();
+  for (auto it = producers_.begin(); it != producers_.end(); ++it) {
+    if (must_have_puts && it->second.puts.empty()) continue;
+    if (found == producers_.end() || it->second.last_put_unix_ns < found->second.last_put_unix_ns) {
+      found = it;
+    }
+  }
+  return found;
+}
+
+void Producers::drop_oldest_put(Producer& producer) {
+  run_count_ -= static_cast<size_t>(producer.puts.front().runs_size());
+  producer.puts.pop_front();
+}
+
+void Producers::drop_puts(Producer& producer) {
+  while (!producer.puts.empty()) drop_oldest_put(producer);
+}
+
 Producer& Producers::make(const std::string& name) {
   const auto it = producers_.find(name);
   if (it != producers_.end()) return it->second;
   if (producers_.size() >= kProducerMaxCount) {
-    producers_.erase(
-        std::min_element(producers_.begin(), producers_.end(), [](const auto& a, const auto& b) {
-          return a.second.last_put_unix_ns < b.second.last_put_unix_ns;
-        }));
+    const auto oldest = silent_for_longest(false);
+    drop_puts(oldest->second);
+    producers_.erase(oldest);
   }
   return producers_[name];
 }
 
 void Producers::open(const std::string& name, uint64_t epoch, int64_t unix_ns) {
   Producer& producer = make(name);
+  drop_puts(producer);
   producer.epoch = epoch;
   producer.last_sequence = 0;
   producer.last_put_unix_ns = unix_ns;
-  producer.puts.clear();
 }
 
 void Producers::add(const v1::LogPut& put) {
@@ -45,7 +62,14 @@ void Producers::add(const v1::LogPut& put) {
   producer.last_put_unix_ns = put.unix_ns();
   v1::LogPut& kept = producer.puts.emplace_back(put);
   kept.clear_producer();
-  if (producer.puts.size() > kPutMaxCount) producer.puts.pop_front();
+  run_count_ += static_cast<size_t>(put.runs_size());
+  if (producer.puts.size() > kPutMaxCount) drop_oldest_put(producer);
+  while (run_count_ > run_max_count_) {
+    Producer& oldest = silent_for_longest(true)->second;
+    // The newest put of all keeps its answers, however many.
+    if (&oldest == &producer && producer.puts.size() == 1) break;
+    drop_oldest_put(oldest);
+  }
 }
 
 std::vector<StoredAnswer> Producers::answers(const std::string& name, uint64_t first_sequence,
@@ -80,12 +104,16 @@ void Producers::save(v1::LogQueue& queue) const {
 
 void Producers::load(const v1::LogQueue& queue) {
   producers_.clear();
+  run_count_ = 0;
   for (const v1::LogProducer& saved : queue.producers()) {
     Producer& producer = producers_[saved.name()];
     producer.epoch = saved.epoch();
     producer.last_sequence = saved.last_sequence();
     producer.last_put_unix_ns = saved.last_put_unix_ns();
     producer.puts.assign(saved.puts().begin(), saved.puts().end());
+    for (const v1::LogPut& put : producer.puts) {
+      run_count_ += static_cast<size_t>(put.runs_size());
+    }
   }
 }
 

@@ -35,6 +35,10 @@ class Producers {
   // Producers known at once; the one silent for longest is forgotten.
   static constexpr size_t kProducerMaxCount = 1'024;
 
+  // Over all producers at most so many runs of answers are kept; those of the producer silent for
+  // longest go first.
+  explicit Producers(size_t run_max_count) : run_max_count_(run_max_count) {}
+
   const Producer* find(const std::string& name) const;
   void open(const std::string& name, uint64_t epoch, int64_t unix_ns);
   // Takes note of a put that begins at the producer's last + 1 under its epoch; an unknown producer
@@ -48,8 +52,15 @@ class Producers {
   void load(const v1::LogQueue& queue);
 
  private:
+  using Map = std::map<std::string, Producer>;
   Producer& make(const std::string& name);
-  std::map<std::string, Producer> producers_;
+  Map::iterator silent_for_longest(bool must_have_puts);
+  void drop_oldest_put(Producer& producer);
+  void drop_puts(Producer& producer);
+
+  const size_t run_max_count_;
+  size_t run_count_ = 0;
+  Map producers_;
 };
 
 }  // namespace verbatim::queue

@@ -42,6 +42,11 @@ Result<std::unique_ptr<QueueCore>> QueueCore::open(base::FileSystem& file_system
   ASSIGN_OR_RETURN(core->log_, Log::open(file_system, options.log, *core));
   core->recovery_ms_ =
       std::chrono::duration_cast<std::chrono::milliseconds>(clock.monotonic() - begin).count();
+  if (options.message_max_bytes > options.client_credit_bytes / 2) {
+    return invalid_argument(fmt::format(
+        "queue.message_max_bytes={} must be at most half of queue.client_credit_bytes={}",
+        options.message_max_bytes, options.client_credit_bytes));
+  }
   if (options.message_max_bytes > static_cast<int64_t>(core->log_->unit_max_bytes() / 2)) {
     return invalid_argument(fmt::format(
         "queue.message_max_bytes={} must be at most a sixteenth of queue.segment_bytes={}",
@@ -226,6 +231,15 @@ std::string QueueCore::snapshot() {
   return snapshot.SerializeAsString();
 }
 
+// The control state must fit into a segment beside a group, whatever clients do.
+size_t QueueCore::run_max_count() const {
+  return options_.log.segment_bytes / 256 / std::max<size_t>(1, options_.queues.size());
+}
+
+size_t QueueCore::source_max_count() const {
+  return options_.log.segment_bytes / 1024 / std::max<size_t>(1, options_.queues.size());
+}
+
 NamedQueue* QueueCore::find_queue(const std::string& name) {
   for (const auto& [id, queue] : queues_) {
     if (queue->name == name) return queue.get();
@@ -240,7 +254,9 @@ NamedQueue* QueueCore::find_queue(uint32_t id) {
 
 NamedQueue& QueueCore::make_queue(uint32_t id, const std::string& name) {
   auto& queue = queues_[id];
-  if (!queue) queue = std::make_unique<NamedQueue>(options_.source_key_window);
+  if (!queue) {
+    queue = std::make_unique<NamedQueue>(options_.source_key_window, run_max_count());
+  }
   queue->id = id;
   queue->name = name;
   return *queue;
@@ -393,7 +409,7 @@ void QueueCore::expire_clients() {
     if (silent > options_.consumer_silence_max && !client.is_silent) {
       client.is_silent = true;
       end_leases_of(client.name);
-      drop_polls_of(client.peer);
+      end_polls_of(client.peer);
     }
     // A name silent for much longer is forgotten; it will be asked for a hello again.
     if (silent > options_.consumer_silence_max * 12) {
@@ -401,6 +417,15 @@ void QueueCore::expire_clients() {
       it = clients_.erase(it);
     } else {
       ++it;
+    }
+  }
+}
+
+// A consumer that is only slow learns that it has to ask again.
+void QueueCore::end_polls_of(const std::string& peer) {
+  for (const auto& [id, queue] : queues_) {
+    for (NamedQueue::Poll& poll : queue->polls) {
+      if (poll.peer == peer) poll.until = {};
     }
   }
 }

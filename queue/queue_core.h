@@ -65,7 +65,8 @@ struct Outgoing {
 
 // One named queue.
 struct NamedQueue {
-  explicit NamedQueue(std::chrono::milliseconds window) : source_keys(window) {}
+  NamedQueue(std::chrono::milliseconds window, size_t run_max_count)
+      : producers(run_max_count), source_keys(window) {}
   uint32_t id = 0;
   std::string name;
   uint64_t next_lookup_id = 1;
@@ -114,6 +115,8 @@ class QueueCore final : private LogOwner {
   Status commit_group();
 
   std::vector<Outgoing> take_outgoing();
+  // True for a connection that has said hello.
+  bool is_client(const std::string& peer) const { return peers_.contains(peer); }
   // The peer is gone: what it was given under a lease goes back.
   void undeliverable(const Outgoing& outgoing);
 
@@ -202,6 +205,7 @@ class QueueCore final : private LogOwner {
   void end_lease(uint64_t lease_id);
   void end_leases_of(const std::string& client);
   void drop_polls_of(const std::string& peer);
+  void end_polls_of(const std::string& peer);
   void expire_leases();
   void expire_clients();
   void expire_polls();
@@ -216,6 +220,8 @@ class QueueCore final : private LogOwner {
   void copy_keys(uint64_t generation, uint64_t& budget_bytes);
   bool is_unused(uint64_t generation) const;
 
+  size_t run_max_count() const;
+  size_t source_max_count() const;
   NamedQueue* find_queue(const std::string& name);
   NamedQueue* find_queue(uint32_t id);
   NamedQueue& make_queue(uint32_t id, const std::string& name);

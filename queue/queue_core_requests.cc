@@ -15,7 +15,6 @@ constexpr size_t kOrderKeyMaxBytes = 4096;
 constexpr size_t kVerdictMaxBytes = 4096;
 constexpr int64_t kReceiveMaxCount = 65'536;
 constexpr size_t kPollMaxCount = 4'096;
-constexpr size_t kSourceMaxCount = 65'536;
 // Room kept in a reply frame for the fields around the bytes.
 constexpr int64_t kRangeBytes = 24;
 
@@ -223,7 +222,7 @@ std::optional<v1::Refused> QueueCore::check_put(const NamedQueue& queue, const v
           v1::Refused::REASON_TOO_LARGE,
           fmt::format("message_bytes={} message_max_bytes={}", size, options_.message_max_bytes));
     }
-    if (queue.accepted_by_source.size() >= kSourceMaxCount &&
+    if (queue.accepted_by_source.size() >= source_max_count() &&
         !queue.accepted_by_source.contains(message.source())) {
       return invalid("too many sources");
     }

@@ -533,6 +533,34 @@ TEST_F(QueueCoreTest, TooManyRequestsForOneGroupWaitForTheNext) {
   EXPECT_EQ(info().depth(), 10);
 }
 
+TEST_F(QueueCoreTest, ManyRepeatsOfSourceKeysDoNotOutgrowTheControlState) {
+  // A put of nothing but repeats has an answer of its own for each message.
+  options_.log.segment_bytes = 64 * 1024;
+  options_.message_max_bytes = 2'048;
+  open();
+  store({{"a", "x", "key-a"}, {"b", "y", "key-b"}});
+  commit(receive().lease_id());
+  std::vector<Message> repeats;
+  for (int i = 0; i < 20; ++i) repeats.push_back({"r", "x", i % 2 == 0 ? "key-a" : "key-b"});
+  for (int i = 0; i < 300; ++i) store(repeats);
+  const uint64_t last = open_producer(0).open_producer_reply().last_sequence();
+  EXPECT_EQ(put(5, last - 19, repeats).put_reply().results_size(), 20);
+  EXPECT_EQ(put(5, 3, repeats).refused().reason(), v1::Refused::REASON_OUT_OF_SEQUENCE);
+  crash();
+  EXPECT_EQ(put(5, last - 19, repeats).put_reply().results_size(), 20);
+}
+
+TEST_F(QueueCoreTest, ASilentConsumersWaitingReceiveEndsEmpty) {
+  options_.consumer_silence_max = milliseconds(500);
+  open();
+  ask("c", receive_frame(10, 10'000));
+  clock_.advance(milliseconds(501));
+  core_->tick();
+  const auto answers = flush();
+  ASSERT_EQ(answers.size(), 1u);
+  EXPECT_EQ(answers[0].receive_reply().lease_id(), 0u);
+}
+
 // --- recycling ---
 
 class QueueRecyclingTest : public QueueCoreTest {

@@ -185,6 +185,11 @@ void QueueService::send_replies() {
 #endif
     const auto it = unsent_.find(outgoing.peer);
     if (it == unsent_.end() && send(outgoing)) continue;
+    // Only clients have credit, and so a bound; for strangers nothing is kept.
+    if (!core_->is_client(outgoing.peer)) {
+      drop(outgoing);
+      continue;
+    }
     Unsent& unsent = unsent_[outgoing.peer];
     unsent.bytes += outgoing.frame.size();
     unsent.outgoing.push_back(std::move(outgoing));

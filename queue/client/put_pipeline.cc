@@ -43,7 +43,11 @@ bool PutPipeline::may_send(nanoseconds now) const {
   if (!is_connected_ || is_draining_ || trouble_ != Trouble::kNone || waiting_.empty()) {
     return false;
   }
-  if (now < hold_until_ || in_flight_.size() >= options_.in_flight_max_count) return false;
+  if (now < hold_until_ || in_flight_.size() >= in_flight_max_count_) return false;
+  // One batch always fits: a queue takes no message that its credit does not cover.
+  if (!in_flight_.empty() && in_flight_bytes() + options_.batch_max_bytes > credit_bytes_) {
+    return false;
+  }
   const bool is_full_batch =
       waiting_bytes_ >= options_.batch_max_bytes || waiting_.size() >= options_.batch_max_count;
   return in_flight_.size() < kEagerCount || is_full_batch;
@@ -60,8 +64,24 @@ std::optional<v1::QueueFrame> PutPipeline::next_frame(nanoseconds now, uint64_t&
     return batch.frame;
   }
   expire(now);
+  if (now >= hold_until_) hold_until_ = {};
   if (!may_send(now)) return std::nullopt;
   return make_batch(now, next_request_id++);
+}
+
+void PutPipeline::set_credit(int64_t count, int64_t bytes) {
+  // One request is left for a receive that waits.
+  in_flight_max_count_ = std::clamp<size_t>(static_cast<size_t>(std::max<int64_t>(count - 2, 1)), 1,
+                                            options_.in_flight_max_count);
+  credit_bytes_ = static_cast<size_t>(std::max<int64_t>(bytes, 0));
+}
+
+size_t PutPipeline::in_flight_bytes() const {
+  size_t bytes = 0;
+  for (const Batch& batch : in_flight_) {
+    for (const Put& put : batch.puts) bytes += put.bytes;
+  }
+  return bytes;
 }
 
 v1::QueueFrame PutPipeline::make_batch(nanoseconds now, uint64_t request_id) {

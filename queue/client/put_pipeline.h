@@ -13,8 +13,10 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/status.h"
@@ -34,7 +36,11 @@ struct PipelineOptions {
 
 class PutPipeline {
  public:
-  explicit PutPipeline(PipelineOptions options) : options_(std::move(options)) {}
+  explicit PutPipeline(PipelineOptions options)
+      : options_(std::move(options)), in_flight_max_count_(options_.in_flight_max_count) {}
+
+  // What the service allows in flight.
+  void set_credit(int64_t count, int64_t bytes);
 
   void add(PutRequest request, std::chrono::nanoseconds deadline, PutCallback done);
 
@@ -103,6 +109,7 @@ class PutPipeline {
   };
 
   bool may_send(std::chrono::nanoseconds now) const;
+  size_t in_flight_bytes() const;
   v1::QueueFrame make_batch(std::chrono::nanoseconds now, uint64_t request_id);
   void on_refused(Batch& batch, const v1::Refused& refused, std::chrono::nanoseconds now);
   void settle_refusals();
@@ -111,6 +118,8 @@ class PutPipeline {
   void end(Put& put, Result<PutOutcome> outcome);
 
   const PipelineOptions options_;
+  size_t in_flight_max_count_;
+  size_t credit_bytes_ = std::numeric_limits<size_t>::max();
   bool is_connected_ = false;
   uint64_t epoch_ = 0;
   uint64_t next_sequence_ = 1;

@@ -348,6 +348,7 @@ class ZmqQueueClient final : public QueueClient {
   // hello → ask → (open) → ready
   void on_step(const v1::QueueFrame& frame) {
     if (state_ == State::kHello && frame.has_hello_reply()) {
+      pipeline_.set_credit(frame.hello_reply().credit_count(), frame.hello_reply().credit_bytes());
       if (options_.producer.empty()) return become_ready();
       state_ = State::kAsk;
       return send_open(0);
