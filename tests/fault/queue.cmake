@@ -5,3 +5,6 @@ verbatim_test(queue_hostile_test LABELS fault TIMEOUT 120
   SOURCES queue_hostile_test.cc
   DEPS verbatim_queue verbatim_queue_client verbatim_test_support)
 add_dependencies(queue_hostile_test verbatim-queue)
+verbatim_test(queue_service_fault_test LABELS fault TIMEOUT 120
+  SOURCES queue_service_fault_test.cc
+  DEPS verbatim_queue verbatim_queue_client verbatim_test_support)
