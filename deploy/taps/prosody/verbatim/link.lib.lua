@@ -101,6 +101,8 @@ function link_methods:expire(request)
 	if is_active and self.last_heard < request.since then
 		self.silent_since = self.silent_since or request.since;
 	end
+	-- Sent, and gone on without: that must show. A number that is never sent becomes a gap in the archive.
+	if is_active then self.next_seq = self.next_seq + 1; end
 	self:settle(request, error_verdict(is_active and "no answer in time" or "no link"));
 	if is_active and self.silent_since and now() - self.silent_since > silent_limits * self.options.verdict_timeout then
 		self:drop("the collector does not answer");
