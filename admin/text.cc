@@ -18,7 +18,7 @@ constexpr int64_t kDayMs = 24 * kHourMs;
 std::string grouped(std::string digits) {
   for (size_t position = digits.size(); position > 3;) {
     position -= 3;
-    digits.insert(position, ",");
+    digits.insert(position, 1, ',');
   }
   return digits;
 }
