@@ -23,6 +23,26 @@ from xmpp_client import ChatClient, Ledger, Refused, slixmpp  # noqa: E402
 ROOM = f"desk@{ROOMS}"
 BOTS = "bots.example"
 LIMIT_S = 2
+# Another module acts where nothing may wait: in a timer, outside of any coroutine. It is told what to do by an <iq/>.
+TIMER_MODULE = """
+local st, timer = require "util.stanza", require "util.timer";
+module:hook("iq-set/host/urn:test:timer:act", function (event)
+	local origin, what, to = event.origin, event.stanza.tags[1].attr.what, event.stanza.tags[1].attr.to;
+	timer.add_task(0, function ()
+		if what == "chat" or what == "groupchat" then
+			local message = st.message({ from = origin.full_jid, to = to, type = what, id = "timer-"..what });
+			prosody.core_post_stanza(origin, message:text_tag("body", "from a timer"), true);
+		else
+			local room = prosody.hosts[to:match("@([^/]*)")].modules.muc.get_room_from_jid(to:match("^[^/]*"));
+			local done = room:set_role(what == "service" or origin.full_jid, to, "visitor");
+			local answer = { to = origin.full_jid, id = "timer-"..what, type = done and "normal" or "error" };
+			origin.send(st.message(answer, "done"));
+		end
+	end);
+	origin.send(st.reply(event.stanza));
+	return true;
+end);
+"""
 
 
 def the_lua_is_clean():
@@ -296,12 +316,36 @@ async def what_comes_from_outside_is_asked_about_on_arrival(stage):
     await bot.disconnect()
 
 
+async def a_person_s_act_where_nothing_may_wait_does_not_go_on(stage):
+    """It is refused, or taken to where it can wait; the service's own act is told and goes on."""
+    answers, heard = {}, []
+
+    def on_message(message):
+        if message["id"].startswith("timer-") and message["type"] != "groupchat":
+            answers[message["id"]] = message["type"]
+    stage.alice.add_event_handler("message", on_message)
+    stage.alice.add_event_handler("message_error", on_message)
+    stage.bob.add_event_handler("message", lambda message: heard.append(message["body"]))
+    stage.decide(lambda asked: "error" if asked.is_awaited and asked.name.startswith("onBefore") else "pass")
+    start = len(stage.giver.asked)
+    for what, to in (("chat", f"bob@{HOST}"), ("groupchat", ROOM), ("role", f"{ROOM}/carol"), ("service", f"{ROOM}/carol")):
+        stage.alice.send_raw(f"<iq type='set' to='{HOST}' id='act-{what}'><act xmlns='urn:test:timer' what='{what}' to='{to}'/></iq>")
+        await stage.alice.until(lambda what=what: f"timer-{what}" in answers, f"an answer to {what}", timeout=5)
+    assert answers == {"timer-chat": "error", "timer-groupchat": "error", "timer-role": "error", "timer-service": "normal"}, answers
+    stage.decide(lambda asked: "pass")
+    await stage.alice.tell(f"bob@{HOST}", "after the timer")
+    assert "after the timer" in heard and "from a timer" not in heard, heard
+    told = [one for one in stage.giver.asked[start:] if one.name != "x-snapshot"]
+    assert [one.name for one in told][:3] == ["es_OUT", "onBeforeSend", "onAfterChangeUser"], told
+    assert not told[0].is_awaited and "actor" not in told[2].attributes, told
+
+
 async def run(stage):
     await stage.gather()
     for scenario in (a_stanza_is_asked_about_as_often_as_needed, a_changed_stanza_replaces_the_stanza,
                      a_handled_stanza_stops_silently, a_refusal_reaches_the_sender, no_verdict_is_an_error_within_the_limit,
                      order_is_kept_whatever_the_verdicts_take, a_burst_is_read_to_its_end, two_creators_make_one_room, what_comes_from_outside_is_asked_about_on_arrival,
-                     who_is_killed_while_held_leaves_in_order, a_short_restart_is_invisible, what_is_unanswered_comes_again,
+                     a_person_s_act_where_nothing_may_wait_does_not_go_on, who_is_killed_while_held_leaves_in_order, a_short_restart_is_invisible, what_is_unanswered_comes_again,
                      without_a_link_for_long_all_is_bounced_at_once):
         await scenario(stage)
         stage.prosody.assert_healthy()
@@ -313,11 +357,15 @@ the_folder = tempfile.mkdtemp(prefix="prosody_tap-", dir="/var/tmp")
 os.chmod(the_folder, 0o755)
 the_port = free_port()
 the_link = {"verbatim_port": the_port, "verbatim_component": "op-x", "verbatim_secret": "secret", "verbatim_verdict_timeout": LIMIT_S,
-            "verbatim_reconnect_min": 0.1, "verbatim_reconnect_max": 0.3}
+            "verbatim_reconnect_min": 0.1, "verbatim_reconnect_max": 0.3,
+            "modules_enabled": ["roster", "saslauth", "disco", "posix", "carbons", "ping", "mam", "timer_acts"]}
 with contextlib.ExitStack() as stack:
     stack.callback(shutil.rmtree, the_folder, ignore_errors=True)
     the_giver = stack.enter_context(VerdictGiver(the_port, "op-x", "secret"))
-    the_prosody = stack.enter_context(Prosody(the_folder, the_link, component=BOTS))
+    the_prosody = Prosody(the_folder, the_link, component=BOTS)
+    with open(os.path.join(the_prosody.dir, "plugins", "mod_timer_acts.lua"), "w", encoding="utf-8") as the_module:
+        the_module.write(TIMER_MODULE)
+    stack.enter_context(the_prosody)
     try:
         asyncio.run(asyncio.wait_for(run(Stage(the_giver, the_prosody)), 90))
         the_prosody.stop()

@@ -77,9 +77,17 @@ function gate.notify(name, attributes, stanza)
 	gate.link:notify(name, attributes, stanza);
 end
 
--- Asks and waits. Gives the verdict; where nothing may wait it only tells, and the verdict is a pass.
+-- False where nothing may wait: a module acts in a timer or a callback, outside of Prosody's coroutines and our lanes.
+gate.can_wait = async.ready;
+
+-- Asks and waits. Gives the verdict. Where nothing may wait, a person's act does not go on, for nothing
+-- says that it is durable; what the service does by itself (no actor) is told and passes.
 function gate.ask(name, attributes, stanza)
-	if not async.ready() then
+	if not gate.can_wait() then
+		if attributes.actor then
+			module:log("warn", "%s comes where nothing may wait: refused", name);
+			return { decision = "error", reason = "nothing may wait here" };
+		end
 		gate.tell(name, attributes, stanza);
 		return { decision = "pass" };
 	end

@@ -94,7 +94,9 @@ end
 -- e_SESSION. A login waits, and goes on when no verdict comes.
 local function on_login(event)
 	local session = event.session;
-	local verdict = users.gate.ask("e_SESSION", { actor = session.full_jid, peer = session.ip });
+	local attributes = { actor = session.full_jid, peer = session.ip };
+	if not users.gate.can_wait() then return users.gate.tell("e_SESSION", attributes); end
+	local verdict = users.gate.ask("e_SESSION", attributes);
 	if verdict.decision == "handle" and session.close then
 		session:close({ condition = "policy-violation", text = "This login is not permitted" });
 	end
