@@ -236,6 +236,7 @@ async def who_is_killed_while_held_leaves_in_order(stage):
     names = [asked.name for asked in stage.giver.asked[start:] if asked.attributes.get("actor", "").startswith("victim@")]
     in_room = [name for name in names if name.startswith("on")]
     assert in_room == ["onBeforeSend", "onBeforeBroadcast", "onLeave"], names
+    await stage.bob.until(lambda: stage.bob.seen[-1][3] == "between", "what was said after it")
     assert [entry[3] for entry in stage.bob.seen][-2:] == ["last words", "between"], stage.bob.seen[-2:]
 
 
@@ -340,12 +341,33 @@ async def a_person_s_act_where_nothing_may_wait_does_not_go_on(stage):
     assert not told[0].is_awaited and "actor" not in told[2].attributes, told
 
 
+async def who_reads_the_own_archive_is_asked_about(stage):
+    """XEP-0313, of all conversations or of one; refused without a verdict."""
+    start = len(stage.giver.asked)
+    await stage.bob.read_archive(None, 5)
+    filtered = ("<query xmlns='urn:xmpp:mam:2'><x xmlns='jabber:x:data' type='submit'>"
+                "<field var='FORM_TYPE' type='hidden'><value>urn:xmpp:mam:2</value></field>"
+                f"<field var='with'><value>alice@{HOST}</value></field>"
+                "<field var='start'><value>2026-11-22T15:00:00Z</value></field></x></query>")
+    iq = stage.bob.make_iq_set(ito=stage.bob.boundjid.bare)
+    iq.append(slixmpp.xmlstream.ET.fromstring(filtered))
+    await iq.send(timeout=5)
+    asked = [one.attributes for one in stage.giver.asked[start:] if one.name == "onHistory"]
+    assert len(asked) == 2 and all(one["actor"] == f"bob@{HOST}/test" and "room" not in one for one in asked), asked
+    assert asked[0]["history-max"] == "5" and "target" not in asked[0], asked[0]
+    assert asked[1]["target"] == f"alice@{HOST}" and asked[1]["history-from"] == "2026-11-22T15:00:00Z", asked[1]
+    stage.decide(lambda asked: "error" if asked.name == "onHistory" else "pass")
+    assert (await outcome(stage.bob.read_archive(None, 5)))[0] == "remote-server-timeout"
+    stage.decide(lambda asked: "pass")
+
+
 async def run(stage):
     await stage.gather()
     for scenario in (a_stanza_is_asked_about_as_often_as_needed, a_changed_stanza_replaces_the_stanza,
                      a_handled_stanza_stops_silently, a_refusal_reaches_the_sender, no_verdict_is_an_error_within_the_limit,
                      order_is_kept_whatever_the_verdicts_take, a_burst_is_read_to_its_end, two_creators_make_one_room, what_comes_from_outside_is_asked_about_on_arrival,
-                     a_person_s_act_where_nothing_may_wait_does_not_go_on, who_is_killed_while_held_leaves_in_order, a_short_restart_is_invisible, what_is_unanswered_comes_again,
+                     a_person_s_act_where_nothing_may_wait_does_not_go_on, who_reads_the_own_archive_is_asked_about,
+                     who_is_killed_while_held_leaves_in_order, a_short_restart_is_invisible, what_is_unanswered_comes_again,
                      without_a_link_for_long_all_is_bounced_at_once):
         await scenario(stage)
         stage.prosody.assert_healthy()

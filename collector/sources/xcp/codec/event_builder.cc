@@ -105,7 +105,7 @@ class Builder {
   void build_other();
   void build_stanza();
   void build_message();
-  void build_direct_conversation();
+  void build_direct_conversation(std::string to);
   void apply_message(const MessageFacts& facts);
   void apply_invitation(const MessageFacts& facts);
   void build_presence();
@@ -142,7 +142,7 @@ void Builder::build_body() {
       return build_stanza();
     case EventShape::kOffline:
       if (!is_message()) return build_stanza();
-      build_direct_conversation();
+      build_direct_conversation(stanza_to());
       event_.mutable_references()->set_message_id(stanza_attribute("id"));
       event_.mutable_message_delivered()->set_recipient_offline(true);
       return;
@@ -206,10 +206,9 @@ void Builder::build_presence() {
 }
 
 // Who speaks with whom: the pair of bare addresses, or the room behind an occupant's address.
-void Builder::build_direct_conversation() {
+void Builder::build_direct_conversation(std::string to) {
   if (event_.conversation().kind() == v1::CONVERSATION_KIND_ROOM) return;
   v1::Conversation& conversation = *event_.mutable_conversation();
-  std::string to = stanza_to();
   if (to.empty()) to = bare(event_.actor().address());  // to oneself (RFC 6120, section 8.1.1.1)
   const std::string room_side = input_.is_room_domain(domain_of(to))              ? to
                                 : input_.is_room_domain(domain_of(stanza_from())) ? stanza_from()
@@ -225,7 +224,7 @@ void Builder::build_direct_conversation() {
 }
 
 void Builder::build_message() {
-  if (!is_groupchat()) build_direct_conversation();
+  if (!is_groupchat()) build_direct_conversation(stanza_to());
   if (is_groupchat() && is_delivery()) add_target();  // whom this copy of the post goes to
   MessageContext context;
   context.room = room();
@@ -403,6 +402,8 @@ void Builder::build_invited() {
 }
 
 void Builder::build_history() {
+  // A person's own archive (XEP-0313), here only what was said with somebody.
+  if (!attribute("target").empty()) build_direct_conversation(attribute("target"));
   v1::HistoryRead& read = *event_.mutable_history_read();
   read.set_from_unix_ns(parse_xmpp_time(attribute("history-from")));
   read.set_to_unix_ns(parse_xmpp_time(attribute("history-to")));
@@ -429,7 +430,8 @@ void Builder::check_people() {
     if (room().empty()) reason_ = "a room without an address";
     return;
   }
-  if (input_.name.shape != EventShape::kOther && !event_.has_other()) {
+  const bool is_own_archive = event_.has_history_read() && !event_.actor().address().empty();
+  if (input_.name.shape != EventShape::kOther && !event_.has_other() && !is_own_archive) {
     reason_ = "a room event without a room";
   }
 }

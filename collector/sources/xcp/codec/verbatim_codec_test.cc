@@ -228,6 +228,16 @@ TEST(VerbatimCodec, FillsTheBodies) {
   event = decode("name='onHistory' history-max='20' " + kRoom, "").event;
   EXPECT_EQ(event.history_read().requested_count(), 20);
   EXPECT_EQ(decode("name='onHistory' " + kRoom, "").event.history_read().requested_count(), -1);
+  event = decode("name='onHistory' actor='a@x/r'", "").event;
+  EXPECT_TRUE(event.has_history_read());
+  EXPECT_EQ(event.conversation().kind(), v1::CONVERSATION_KIND_PERSON);
+  EXPECT_EQ(event.conversation().address(), "a@x");
+  event = decode("name='onHistory' actor='a@x/r' target='b@x'", "").event;
+  EXPECT_TRUE(event.has_history_read());
+  EXPECT_EQ(event.conversation().kind(), v1::CONVERSATION_KIND_DIRECT);
+  EXPECT_EQ(event.conversation().address(), "b@x");
+  EXPECT_EQ(event.others(0).address(), "b@x");
+  EXPECT_FALSE(decode("name='onHistory'", "").is_understood);
   event = decode("name='onBeforeBroadcast' stanza-id='s1' " + kRoom, kPost).event;
   EXPECT_EQ(event.references().stanza_id(), "s1");
   EXPECT_EQ(event.references().message_id(), "m1");

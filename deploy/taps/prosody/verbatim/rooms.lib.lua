@@ -9,6 +9,8 @@ local jid_resource = require "util.jid".resource;
 local datetime = require "util.datetime";
 local st = require "util.stanza";
 
+local archive_query = module:require "archive_query";
+
 local xmlns_muc_user = "http://jabber.org/protocol/muc#user";
 local xmlns_owner = "http://jabber.org/protocol/muc#owner";
 local xmlns_mam = "urn:xmpp:mam:2";
@@ -312,15 +314,7 @@ end
 -- XEP-0313: a query of the room's archive.
 local function on_archive_query(event, room)
 	local stanza = event.stanza;
-	local query = stanza.tags[1];
-	local attributes = by(room, stanza.attr.from);
-	local form = query:get_child("x", "jabber:x:data");
-	for field in form and form:childtags("field") or function () end do
-		if field.attr.var == "start" then attributes["history-from"] = field:get_child_text("value"); end
-		if field.attr.var == "end" then attributes["history-to"] = field:get_child_text("value"); end
-	end
-	local set = query:get_child("set", "http://jabber.org/protocol/rsm");
-	attributes["history-max"] = set and set:get_child_text("max");
+	local attributes = by(room, stanza.attr.from, archive_query.bounds(stanza.tags[1]));
 	if gate.ask("onHistory", attributes, stanza).decision == "error" then
 		gate.bounce(event.origin, stanza);
 		return true;

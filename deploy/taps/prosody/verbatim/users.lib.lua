@@ -1,8 +1,10 @@
--- Events of people and their sessions (Cisco's JSM events): login, logout, direct messages.
+-- Events of people and their sessions (Cisco's JSM events): login, logout, direct messages, reads of the own archive.
 
 local jid_bare = require "util.jid".bare;
 local jid_host = require "util.jid".host;
 local st = require "util.stanza";
+
+local archive_query = module:require "archive_query";
 
 local hosts = prosody.hosts;
 
@@ -119,6 +121,18 @@ local function on_offline(event, host_name)
 	end
 end
 
+-- onHistory without a room: a person reads the own archive (XEP-0313), all of it or what was said with `target`.
+-- Without a verdict nothing is shown.
+local function on_archive_query(event)
+	local gate, origin, stanza = users.gate, event.origin, event.stanza;
+	local attributes, with = archive_query.bounds(stanza.tags[1]);
+	attributes.actor, attributes.target = stanza.attr.from, with;
+	if gate.ask("onHistory", attributes, stanza).decision == "error" then
+		gate.bounce(origin, stanza);
+		return true;
+	end
+end
+
 function users.add_host(host)
 	host:hook("pre-stanza", function (event) users.gate.prepare(event.origin); end, 1000);
 	for _, destination in ipairs { "bare", "full", "host" } do
@@ -127,6 +141,7 @@ function users.add_host(host)
 	host:wrap_event("message/bare", on_incoming_message);
 	host:wrap_event("message/full", on_incoming_message);
 	host:hook("message/offline/handle", function (event) on_offline(event, host.host); end, 1000);
+	host:hook("iq-set/self/urn:xmpp:mam:2:query", on_archive_query, 1000);
 	host:hook("resource-bind", on_login, 1000);
 	-- After presence has left the rooms.
 	host:hook("resource-unbind", on_logout, -1000);
