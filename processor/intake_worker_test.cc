@@ -91,6 +91,23 @@ TEST_F(IntakeWorkerTest, WhatWasStagedButNotCommittedComesAgainAndIsStoredOnce) 
   check_accounting();
 }
 
+TEST_F(IntakeWorkerTest, AnEmptiedQueueFolderIsKnownByItsIdentity) {
+  put(5);
+  start();
+  EXPECT_TRUE(wait_for([&] { return queue_.committed_count() == 5; }));
+  worker_->stop();
+  producer_->stop();
+  queue::MemoryQueue emptied;
+  queue_ = emptied;
+  producer_ = queue::create_memory_queue_client(queue_);
+  put(3);
+  clock_.advance(10 * options_.source_key_window);  // they have waited for long
+  start();
+  EXPECT_TRUE(wait_for([&] { return queue_.committed_count() == 3; }));
+  EXPECT_EQ(staging_->last_sequence(), 8U);
+  EXPECT_EQ(check_accounting().queues(0).sources(0).accepted(), 8U);
+}
+
 TEST_F(IntakeWorkerTest, AQueueThatIsAwayIsAskedAgainUntilItIsBack) {
   put(3);
   queue_.set_state(queue::MemoryQueue::State::kDown);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/endian.h"
 #include "base/log.h"
 #include "queue/queue_core.h"
 
@@ -432,6 +433,7 @@ bool QueueCore::serve(NamedQueue& queue, const NamedQueue::Poll& poll) {
   v1::QueueFrame frame;
   v1::ReceiveReply& reply_body = *frame.mutable_receive_reply();
   reply_body.set_lease_id(lease_id);
+  base::put_le64(*reply_body.mutable_log_id(), log_->log_id());
   fill_messages(queue, taken, reply_body);
   reply(poll.peer, poll.request_id, 0, std::move(frame), lease_id);
   return true;

@@ -179,6 +179,22 @@ TEST_F(QueueCoreTest, NoAnswerLeavesBeforeItsGroupIsSynced) {
   EXPECT_EQ(core_->take_outgoing().size(), 1u);
 }
 
+TEST_F(QueueCoreTest, ALeaseNamesTheFolderItsLookupIdsBelongTo) {
+  store({{"a"}});
+  const std::string log_id = receive().log_id();
+  EXPECT_EQ(log_id.size(), 8u);
+  crash();
+  EXPECT_EQ(receive().log_id(), log_id);
+  core_.reset();
+  options_.log.directory = "/emptied";
+  open();
+  store({{"b"}});
+  const auto reply = receive();
+  EXPECT_THAT(bodies(reply), ElementsAre("b"));
+  EXPECT_EQ(reply.log_id().size(), 8u);
+  EXPECT_NE(reply.log_id(), log_id);
+}
+
 TEST_F(QueueCoreTest, ARepeatOfAPutInFlightWaitsForItsGroupToo) {
   open_producer(5);
   auto frame = put_frame(5, 1, {{"a"}});

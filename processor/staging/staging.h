@@ -3,7 +3,8 @@
 // I1 Order: every event gets the next number of one contiguous sequence, whatever queue it came
 //    through. It is stored in one synced write with its queue's position, its source key,
 //    participation and counters; stage() returns after that, and only then may the queue forget it.
-// I2 A message is stored unless its own lookup id was taken before, or its source key is known.
+// I2 A message is stored unless its own lookup id was taken before under the same log_id of its
+//    queue, or its source key is known.
 // I3 Per adapter at most one batch is sealed and not acknowledged. A sealed batch never changes:
 //    its header is stored, its body is the events' stored bytes, the digest over both is checked at
 //    every load.
@@ -105,8 +106,10 @@ class Staging {
   Status fatal() const;
 
   // Intake. Takes messages of one queue in the order of delivery; may move bytes out of them.
-  // Durable: everything, at return. Errors: the store is of no more use.
-  Result<StageOutcome> stage(const std::string& queue, std::vector<v1::QueueMessage>& messages);
+  // `log_id` says which numbering their lookup ids belong to (queue::Lease); empty: not told, taken
+  // for the same as before. Durable: everything, at return. Errors: the store is of no more use.
+  Result<StageOutcome> stage(const std::string& queue, std::vector<v1::QueueMessage>& messages,
+                             const std::string& log_id = {});
   uint64_t last_sequence() const;
   // Bytes of what is not deleted yet.
   uint64_t staged_bytes() const;
@@ -207,7 +210,8 @@ class Staging {
 
   // staging_intake.cc
   Result<StageOutcome> stage_locked(const std::string& queue,
-                                    std::vector<v1::QueueMessage>& messages) REQUIRES(mutex_);
+                                    std::vector<v1::QueueMessage>& messages,
+                                    const std::string& log_id) REQUIRES(mutex_);
   uint32_t source_ref(const std::string& queue, const std::string& source) REQUIRES(mutex_);
   bool is_taken(const Queue& queue, uint64_t lookup_id) const REQUIRES(mutex_);
   void take_position(Queue& queue, const std::string& name, const v1::QueueMessage& message,
@@ -218,8 +222,8 @@ class Staging {
                             int64_t now_unix_ns, Changes& changes) REQUIRES(mutex_);
   void store_event(const std::string& queue, v1::QueueMessage& message, uint32_t reference,
                    Changes& changes, StageOutcome& outcome) REQUIRES(mutex_);
-  Result<bool> has_begun_anew(const v1::QueueMessage& message, const std::set<std::string>& fresh,
-                              int64_t now_unix_ns) REQUIRES(mutex_);
+  void enter_numbering(Queue& taken, const std::string& name, const std::string& log_id,
+                       Changes& changes) REQUIRES(mutex_);
   void begin_anew(Queue& taken, const std::string& name, Changes& changes) REQUIRES(mutex_);
   void put_source_key(const std::string& source_key, uint64_t sequence, int64_t now_unix_ns,
                       Changes& changes) REQUIRES(mutex_);

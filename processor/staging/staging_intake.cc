@@ -14,31 +14,30 @@ constexpr size_t kConversationNamesMaxCount = 100'000;
 }  // namespace
 
 Result<StageOutcome> Staging::stage(const std::string& queue,
-                                    std::vector<v1::QueueMessage>& messages) {
+                                    std::vector<v1::QueueMessage>& messages,
+                                    const std::string& log_id) {
   base::MutexLock lock(mutex_);
   RETURN_IF_ERROR(fatal_);
-  auto outcome = stage_locked(queue, messages);
+  auto outcome = stage_locked(queue, messages, log_id);
   if (!outcome) return spoil(outcome.error());
   changed_.notify_all();
   return outcome;
 }
 
 Result<StageOutcome> Staging::stage_locked(const std::string& queue,
-                                           std::vector<v1::QueueMessage>& messages) {
+                                           std::vector<v1::QueueMessage>& messages,
+                                           const std::string& log_id) {
   StageOutcome outcome;
   Changes changes(*store_);
   const int64_t now_unix_ns = options_.clock->unix_now_ns();
   RETURN_IF_ERROR(expire_source_keys(2 * messages.size() + 16, now_unix_ns, changes));
   Queue& taken = queues_[queue];
+  enter_numbering(taken, queue, log_id, changes);
   std::set<std::string> fresh_keys;
   for (v1::QueueMessage& message : messages) {
     if (is_taken(taken, message.lookup_id())) {
-      ASSIGN_OR_RETURN(const bool is_anew, has_begun_anew(message, fresh_keys, now_unix_ns));
-      if (!is_anew) {
-        ++outcome.known_count;
-        continue;
-      }
-      begin_anew(taken, queue, changes);
+      ++outcome.known_count;
+      continue;
     }
     const uint32_t reference = source_ref(queue, message.source());
     take_position(taken, queue, message, reference, changes);
@@ -77,18 +76,14 @@ bool Staging::is_taken(const Queue& queue, uint64_t lookup_id) const {
   return is_in_prefix || queue.exceptions.contains(lookup_id);
 }
 
-// True for a message whose number was taken, but which is not the one that took it: it was put a
-// short time ago, and its source key, which would still be known, is not. Then the queue has lost
-// its numbering (its folder was emptied), and to call the message a repeat would lose it.
-Result<bool> Staging::has_begun_anew(const v1::QueueMessage& message,
-                                     const std::set<std::string>& fresh, int64_t now_unix_ns) {
-  const auto window = std::chrono::nanoseconds(options_.source_key_window).count();
-  const bool is_recent = message.put_unix_ns() > now_unix_ns - window / 2;
-  if (!is_recent || message.source_key().empty() || fresh.contains(message.source_key())) {
-    return false;
-  }
-  ASSIGN_OR_RETURN(const auto row, store_->load(Family::kSourceKeys, message.source_key()));
-  return !row.has_value();
+// Lookup ids of another folder of the queue's service (it was emptied) are no repeats of those
+// taken so far, however old their messages are: to call them repeats would lose them.
+void Staging::enter_numbering(Queue& taken, const std::string& name, const std::string& log_id,
+                              Changes& changes) {
+  if (log_id.empty() || taken.position.log_id() == log_id) return;
+  if (!taken.position.log_id().empty()) begin_anew(taken, name, changes);
+  taken.position.set_log_id(log_id);
+  changes.queues.insert(name);
 }
 
 // What was accepted so far is carried over; the position begins as for a queue never met.

@@ -123,25 +123,43 @@ TEST_F(StagingIntakeTest, WhatLiesBelowTheStartIsStoredAllTheSame) {
 }
 
 TEST_F(StagingIntakeTest, AQueueWhoseNumberingBeginsAnewLosesNothing) {
-  auto messages = queue_.posts(5);
-  for (auto& message : messages) message.set_put_unix_ns(clock_.unix_now_ns());
+  const auto messages = queue_.posts(5);
   stage({messages[0], messages[1], messages[2], messages[4]});
   EXPECT_EQ(stage({messages[2]}).known_count, 1U);  // an ordinary redelivery
+  open();
   TestQueue emptied;
-  auto fresh = emptied.posts(3);
+  auto fresh = emptied.posts(4);
   for (auto& message : fresh) {
+    // However long they have waited in the queue.
+    message.set_put_unix_ns(clock_.unix_now_ns() -
+                            100 * std::chrono::nanoseconds(options_.source_key_window).count());
+    message.set_source_key("new-" + message.source_key());
+  }
+  fresh[1].clear_source_key();
+  EXPECT_EQ(stage({fresh[0], fresh[1], fresh[2]}, "folder 2").stored_count, 3U);
+  EXPECT_EQ(stage({fresh[0], fresh[1], fresh[2]}, "folder 2").known_count, 3U);
+  open();
+  EXPECT_EQ(stage(fresh, "folder 2").known_count, 3U);
+  const auto accounting = check_accounting();
+  EXPECT_EQ(accounting.queues(0).position(), 4U);
+  EXPECT_EQ(accounting.queues(0).exception_count(), 0);
+  EXPECT_EQ(source(accounting).accepted(), 8U);
+  EXPECT_EQ(source(accounting).staged(), 8U);
+}
+
+TEST_F(StagingIntakeTest, UnderTheSameLogIdATakenNumberIsARepeatWhateverItLooksLike) {
+  const auto messages = queue_.posts(3);
+  stage(messages, "");  // as an older queue service: its numbering is adopted when it is told
+  auto again = messages;
+  for (auto& message : again) {
     message.set_put_unix_ns(clock_.unix_now_ns());
     message.set_source_key("new-" + message.source_key());
   }
-  EXPECT_EQ(stage(fresh).stored_count, 3U);
-  EXPECT_EQ(stage(fresh).known_count, 3U);
+  EXPECT_EQ(stage(again).known_count, 3U);
   open();
-  EXPECT_EQ(stage(fresh).known_count, 3U);
-  const auto accounting = check_accounting();
-  EXPECT_EQ(accounting.queues(0).position(), 3U);
-  EXPECT_EQ(accounting.queues(0).exception_count(), 0);
-  EXPECT_EQ(source(accounting).accepted(), 7U);
-  EXPECT_EQ(source(accounting).staged(), 7U);
+  EXPECT_EQ(stage(again).known_count, 3U);
+  EXPECT_EQ(stored_count(), 3U);
+  EXPECT_EQ(source(check_accounting()).accepted(), 3U);
 }
 
 TEST_F(StagingIntakeTest, ARedeliveredRepeatIsNoSignOfANewNumbering) {

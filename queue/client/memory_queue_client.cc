@@ -1,6 +1,7 @@
 #include "queue/client/memory_queue_client.h"
 
 #include <algorithm>
+#include <atomic>
 #include <deque>
 #include <limits>
 #include <map>
@@ -9,6 +10,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/endian.h"
 
 namespace verbatim::queue {
 namespace {
@@ -25,6 +27,14 @@ struct SourceKeyEntry {
   std::string verdict;
 };
 
+// Each queue in memory is a folder of its own.
+std::string make_log_id() {
+  static std::atomic<uint64_t> last{0};
+  std::string log_id;
+  base::put_le64(log_id, ++last);
+  return log_id;
+}
+
 size_t size_of(const PutRequest& request) {
   return request.order_key.size() + request.source_key.size() + request.source.size() +
          request.verdict.size() + request.envelope.size() + request.body.size();
@@ -37,6 +47,7 @@ struct MemoryQueue::Core {
   explicit Core(base::Clock& c) : clock(c) {}
 
   base::Clock& clock;
+  const std::string log_id = make_log_id();
   mutable base::Mutex mutex;
   base::CondVar changed;
   State state GUARDED_BY(mutex) = State::kUp;
@@ -111,7 +122,9 @@ struct MemoryQueue::Core {
       stored.message.set_delivery_count(stored.message.delivery_count() + 1);
       lease.messages.push_back(stored.message);
     }
-    if (lease.id != 0) leases[lease.id] = clock.monotonic() + options.lease;
+    if (lease.id == 0) return lease;
+    lease.log_id = log_id;
+    leases[lease.id] = clock.monotonic() + options.lease;
     return lease;
   }
 };

@@ -62,6 +62,8 @@ struct ReceiveOptions {
 struct Lease {
   uint64_t id = 0;  // 0 when there are no messages
   std::vector<v1::QueueMessage> messages;
+  // Of the service's data folder, not empty with messages: another one means another numbering.
+  std::string log_id;
 };
 
 // Messages of errors of put callbacks; compare with is_in_doubt().

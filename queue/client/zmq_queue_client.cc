@@ -97,6 +97,7 @@ class ZmqQueueClient final : public QueueClient {
     if (!answer.has_receive_reply()) return unavailable("the queue service answered wrongly");
     Lease lease;
     lease.id = answer.receive_reply().lease_id();
+    lease.log_id = answer.receive_reply().log_id();
     auto* const messages = answer.mutable_receive_reply()->mutable_messages();
     lease.messages.reserve(static_cast<size_t>(messages->size()));
     for (v1::QueueMessage& message : *messages) lease.messages.push_back(std::move(message));

@@ -137,6 +137,8 @@ class Log {
   size_t spare_count() const;
   uint64_t segment_bytes() const { return options_.segment_bytes; }
 
+  // Random, of the folder; the same for as long as the log lives.
+  uint64_t log_id() const { return files_->log_id(); }
   const LogStats& stats() const { return stats_; }
 
  private:

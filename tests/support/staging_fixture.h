@@ -87,8 +87,9 @@ class StagingFixture : public ::testing::Test {
     const auto notices = staging_->reconcile(settings);
     ASSERT_TRUE(notices) << notices.error().to_string();
   }
-  processor::StageOutcome stage(std::vector<v1::QueueMessage> messages) {
-    const auto outcome = staging_->stage(kTestQueue, messages);
+  processor::StageOutcome stage(std::vector<v1::QueueMessage> messages,
+                                const std::string& log_id = "folder 1") {
+    const auto outcome = staging_->stage(kTestQueue, messages, log_id);
     EXPECT_TRUE(outcome) << outcome.error().to_string();
     return outcome ? *outcome : processor::StageOutcome();
   }
