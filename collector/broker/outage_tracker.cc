@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "base/log.h"
+#include "collector/outbox/capture_gaps.h"
+
 namespace verbatim::collector {
 namespace {
 
@@ -48,23 +51,39 @@ std::vector<GapReport> OutageTracker::note_success(int64_t unix_ns) {
 
 void OutageTracker::owe(GapReport report) {
   base::MutexLock lock(mutex_);
+  if (owed_.size() >= kOwedMaxCount) join_owed();
   if (owed_.size() < kOwedMaxCount) {
     owed_.push_back(std::move(report));
     return;
   }
   for (GapReport& older : owed_) {
     if (older.source_name != report.source_name) continue;
-    older.gap.set_start_unix_ns(std::min(older.gap.start_unix_ns(), report.gap.start_unix_ns()));
-    older.gap.set_end_unix_ns(std::max(older.gap.end_unix_ns(), report.gap.end_unix_ns()));
-    if (older.gap.missing_count() >= 0 && report.gap.missing_count() >= 0) {
-      older.gap.set_missing_count(older.gap.missing_count() + report.gap.missing_count());
-    } else {
-      older.gap.set_missing_count(-1);
-    }
+    join_gap(older.gap, report.gap);
     return;
   }
+  const GapReport& dropped = owed_.front();
+  LOG_ERROR(
+      "capture gap dropped for lack of room source={} start_unix_ns={} end_unix_ns={} "
+      "missing_count={}",
+      dropped.source_name, dropped.gap.start_unix_ns(), dropped.gap.end_unix_ns(),
+      dropped.gap.missing_count());
   owed_.pop_front();
   owed_.push_back(std::move(report));
+}
+
+// One gap for each source, in the order of their first ones.
+void OutageTracker::join_owed() {
+  std::map<std::string, size_t> place_of;
+  std::deque<GapReport> joined;
+  for (GapReport& report : owed_) {
+    const auto [found, is_new] = place_of.try_emplace(report.source_name, joined.size());
+    if (is_new) {
+      joined.push_back(std::move(report));
+    } else {
+      join_gap(joined[found->second].gap, report.gap);
+    }
+  }
+  owed_ = std::move(joined);
 }
 
 std::vector<GapReport> OutageTracker::take_owed() {

@@ -27,8 +27,8 @@ class OutageTracker {
   // The queue has confirmed something: ends all open gaps and gives them.
   std::vector<GapReport> note_success(int64_t unix_ns);
 
-  // A gap to try again later. At most 1,024 are kept; beyond that the oldest of the same source is
-  // widened.
+  // A gap to try again later. At most 1,024 are kept: beyond that, all of one source become one
+  // wider gap; with more sources than that the oldest is dropped and logged.
   void owe(GapReport report);
   std::vector<GapReport> take_owed();
 
@@ -36,6 +36,8 @@ class OutageTracker {
   std::vector<v1::OwedGap> snapshot() const;
 
  private:
+  void join_owed() REQUIRES(mutex_);
+
   mutable base::Mutex mutex_;
   std::map<std::pair<std::string, std::string>, v1::CaptureGap> open_ GUARDED_BY(mutex_);
   std::deque<GapReport> owed_ GUARDED_BY(mutex_);

@@ -63,5 +63,26 @@ TEST(OutageTracker, MoreOwedGapsThanItKeepsAreJoined) {
   EXPECT_EQ(last, 2'000);
 }
 
+TEST(OutageTracker, AnotherSourceFindsRoomBecauseGapsOfOneAreJoined) {
+  OutageTracker tracker;
+  for (int i = 0; i < 1'024; ++i) {
+    GapReport report{i == 0 ? "first" : "many", "xcp", {}};
+    report.gap.set_start_unix_ns(i + 1);
+    report.gap.set_end_unix_ns(i + 2);
+    report.gap.set_missing_count(1);
+    tracker.owe(report);
+  }
+  tracker.owe({"last", "xcp", {}});
+  const auto taken = tracker.take_owed();
+  ASSERT_EQ(taken.size(), 3u);
+  EXPECT_EQ(taken[0].source_name, "first");
+  EXPECT_EQ(taken[0].gap.missing_count(), 1);
+  EXPECT_EQ(taken[1].source_name, "many");
+  EXPECT_EQ(taken[1].gap.start_unix_ns(), 2);
+  EXPECT_EQ(taken[1].gap.end_unix_ns(), 1'025);
+  EXPECT_EQ(taken[1].gap.missing_count(), 1'023);
+  EXPECT_EQ(taken[2].source_name, "last");
+}
+
 }  // namespace
 }  // namespace verbatim::collector

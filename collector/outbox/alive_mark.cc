@@ -1,11 +1,14 @@
 #include "collector/outbox/alive_mark.h"
 
 #include <array>
+#include <map>
 #include <string>
 #include <utility>
 
 #include "base/crc32c.h"
 #include "base/endian.h"
+#include "base/log.h"
+#include "collector/outbox/capture_gaps.h"
 
 namespace verbatim::collector {
 namespace {
@@ -37,6 +40,33 @@ std::optional<v1::AliveMark> decode(std::string_view bytes) {
   return mark;
 }
 
+bool fits(const v1::AliveMark& mark) { return mark.ByteSizeLong() <= kSlotSize - kSlotHeaderSize; }
+
+// One gap for each source, in the order of their first ones.
+void join_by_source(v1::AliveMark& mark) {
+  std::map<std::string, int> place_of;
+  v1::AliveMark joined;
+  for (v1::OwedGap& owed : *mark.mutable_gaps()) {
+    const auto [found, is_new] = place_of.try_emplace(owed.source(), joined.gaps_size());
+    if (is_new) {
+      *joined.add_gaps() = std::move(owed);
+    } else {
+      join_gap(*joined.mutable_gaps(found->second)->mutable_gap(), owed.gap());
+    }
+  }
+  mark.mutable_gaps()->Swap(joined.mutable_gaps());
+}
+
+void drop_last(v1::AliveMark& mark) {
+  const v1::OwedGap& dropped = mark.gaps(mark.gaps_size() - 1);
+  LOG_ERROR(
+      "capture gap left out of the alive mark source={} start_unix_ns={} end_unix_ns={} "
+      "missing_count={}",
+      dropped.source(), dropped.gap().start_unix_ns(), dropped.gap().end_unix_ns(),
+      dropped.gap().missing_count());
+  mark.mutable_gaps()->RemoveLast();
+}
+
 }  // namespace
 
 Result<std::unique_ptr<AliveMarkFile>> AliveMarkFile::open(base::FileSystem& file_system,
@@ -64,7 +94,8 @@ Result<std::unique_ptr<AliveMarkFile>> AliveMarkFile::open(base::FileSystem& fil
 }
 
 Status AliveMarkFile::write(v1::AliveMark mark) {
-  while (mark.ByteSizeLong() > kSlotSize - kSlotHeaderSize) mark.mutable_gaps()->RemoveLast();
+  if (!fits(mark)) join_by_source(mark);
+  while (!fits(mark)) drop_last(mark);
   const uint64_t slot = next_slot_;
   next_slot_ = 1 - slot;
   RETURN_IF_ERROR(file_->write_at(slot * kSlotSize, encode(mark)));

@@ -25,7 +25,10 @@ class AliveMarkFile {
   // whole.
   const std::optional<v1::AliveMark>& previous() const { return previous_; }
 
-  // Durable at return. Gaps that do not fit the slot are left out, the newest first.
+  // Durable at return. Where the gaps do not fit the slot, those of one source become one wider
+  // gap; what still does not fit is left out, the newest first, and logged. The file is written in
+  // place, so after an error the service must end: a later sync could claim what the disk does not
+  // have.
   Status write(v1::AliveMark mark);
 
  private:

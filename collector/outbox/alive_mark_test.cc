@@ -51,11 +51,41 @@ TEST(AliveMark, ATornMarkLeavesTheOneBefore) {
   }
 }
 
-TEST(AliveMark, MoreGapsThanFitAreLeftOut) {
+TEST(AliveMark, MoreGapsThanFitBecomeOneWiderGapOfEachSource) {
   FaultFileSystem disk;
   auto alive = AliveMarkFile::open(disk, "/alive").value();
   v1::AliveMark mark = mark_at(7);
-  for (int i = 0; i < 2'000; ++i) mark.add_gaps()->set_source(std::string(100, 's'));
+  for (int i = 0; i < 2'000; ++i) {
+    v1::OwedGap& owed = *mark.add_gaps();
+    owed.set_source((i % 2 == 0 ? "even" : "odd") + std::string(100, 's'));
+    owed.set_protocol("xcp");
+    owed.mutable_gap()->set_start_unix_ns(1'000 + i);
+    owed.mutable_gap()->set_end_unix_ns(i == 1'998 ? 0 : 5'000 + i);
+    owed.mutable_gap()->set_missing_count(i == 1'999 ? -1 : 2);
+  }
+  ASSERT_TRUE(alive->write(mark).ok());
+  alive = AliveMarkFile::open(disk, "/alive").value();
+  ASSERT_TRUE(alive->previous().has_value());
+  ASSERT_EQ(alive->previous()->gaps_size(), 2);
+  const v1::OwedGap& even = alive->previous()->gaps(0);
+  EXPECT_EQ(even.source().substr(0, 4), "even");
+  EXPECT_EQ(even.protocol(), "xcp");
+  EXPECT_EQ(even.gap().start_unix_ns(), 1'000);
+  EXPECT_EQ(even.gap().end_unix_ns(), 0);  // one of them is still open
+  EXPECT_EQ(even.gap().missing_count(), 2'000);
+  const v1::OwedGap& odd = alive->previous()->gaps(1);
+  EXPECT_EQ(odd.gap().start_unix_ns(), 1'001);
+  EXPECT_EQ(odd.gap().end_unix_ns(), 6'999);
+  EXPECT_EQ(odd.gap().missing_count(), -1);
+}
+
+TEST(AliveMark, MoreSourcesThanFitAreLeftOut) {
+  FaultFileSystem disk;
+  auto alive = AliveMarkFile::open(disk, "/alive").value();
+  v1::AliveMark mark = mark_at(7);
+  for (int i = 0; i < 2'000; ++i) {
+    mark.add_gaps()->set_source(std::to_string(i) + std::string(100, 's'));
+  }
   ASSERT_TRUE(alive->write(mark).ok());
   alive = AliveMarkFile::open(disk, "/alive").value();
   ASSERT_TRUE(alive->previous().has_value());
