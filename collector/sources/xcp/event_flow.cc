@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/hex.h"
 #include "base/log.h"
 #include "base/sha256.h"
 #include "collector/broker/jid.h"
@@ -43,6 +44,24 @@ v1::Event about(const v1::Event& event) {
   if (event.has_actor()) *small.mutable_actor() = event.actor();
   *small.mutable_others() = event.others();
   return small;
+}
+
+// What the archive is told where the broker refuses an act that has happened anyway; none where the
+// refusal prevents it. The digest names the payload, as Event.source_key would have.
+std::shared_ptr<const GapReport> loss_of(const v1::Event& event, int64_t unix_ns) {
+  if (event.phase() == v1::PHASE_ATTEMPT) return nullptr;
+  auto loss = std::make_shared<GapReport>();
+  loss->source_name = event.source().name();
+  loss->source_protocol = "xcp";
+  loss->gap.set_start_unix_ns(unix_ns);
+  loss->gap.set_end_unix_ns(unix_ns);
+  loss->gap.set_node(event.source().node());
+  loss->gap.set_reason(v1::CaptureGap::REASON_QUEUE_UNAVAILABLE);
+  loss->gap.set_missing_count(1);
+  loss->gap.set_detail(
+      "an event was refused for good: raw_bytes=" + std::to_string(event.raw().size()) +
+      " payload_sha256=" + base::to_hex(event.source_key().link().payload_sha256()));
+  return loss;
 }
 
 Reply pass() { return {.kind = Reply::Kind::kPass, .stanza = {}, .reason = {}}; }
@@ -157,8 +176,9 @@ void EventFlow::submit(uint64_t link, const Xdb& xdb, const std::string& key,
   pending.event = std::move(decoded.event);
   pending.is_awaited = true;
   pending.deadline = broker_.default_deadline();
-  pending.done = [box = box_, number](const Answer& answer) {
-    box->put({Completion::Kind::kRequest, number, answer});
+  const auto loss = loss_of(pending.event, broker_.clock().unix_now_ns());
+  pending.done = [box = box_, number, loss](const Answer& answer) {
+    box->put({Completion::Kind::kRequest, number, answer, loss});
   };
   broker_.submit(std::move(pending));
 }
@@ -173,8 +193,9 @@ void EventFlow::submit_notification(DecodedEvent decoded) {
   PendingEvent pending;
   pending.event = std::move(decoded.event);
   pending.is_awaited = false;
-  pending.done = [box = box_](const Answer& answer) {
-    box->put({Completion::Kind::kNotification, 0, answer});
+  const auto loss = loss_of(pending.event, broker_.clock().unix_now_ns());
+  pending.done = [box = box_, loss](const Answer& answer) {
+    box->put({Completion::Kind::kNotification, 0, answer, loss});
   };
   broker_.submit(std::move(pending));
 }
@@ -193,10 +214,16 @@ void EventFlow::run_completions() {
     } else {
       --notification_count_;
       if (completion.answer.kind == Answer::Kind::kAccepted) ++counters_.accepted;
-      if (completion.answer.kind == Answer::Kind::kRefused) ++counters_.refused;
+      if (completion.answer.kind == Answer::Kind::kRefused) note_refused(completion);
       if (completion.answer.kind == Answer::Kind::kError) ++counters_.errors;
     }
   }
+}
+
+void EventFlow::note_refused(const Completion& completion) {
+  ++counters_.refused;
+  LOG_WARN("xcp event refused source={} reason={}", options_.source_name, completion.answer.reason);
+  if (completion.loss) broker_.submit_gap(*completion.loss);
 }
 
 void EventFlow::complete_request(const Completion& completion) {
@@ -204,10 +231,7 @@ void EventFlow::complete_request(const Completion& completion) {
   const bool is_accepted = answer.kind == Answer::Kind::kAccepted;
   if (is_accepted && answer.is_repeat) ++counters_.repeats;
   if (is_accepted && !answer.is_repeat) ++counters_.accepted;
-  if (answer.kind == Answer::Kind::kRefused) {
-    ++counters_.refused;
-    LOG_WARN("xcp event refused source={} reason={}", options_.source_name, answer.reason);
-  }
+  if (answer.kind == Answer::Kind::kRefused) note_refused(completion);
   if (answer.kind == Answer::Kind::kError) ++counters_.errors;
   answers_.answer(completion.number, reply_of(answer),
                   is_accepted && !answer.is_repeat ? answer.event_id : std::string());
@@ -328,7 +352,7 @@ void EventFlow::start_snapshot_work(SnapshotWork work) {
     pending.event = std::move(event);
     pending.is_awaited = false;
     pending.done = [box = box_, number](const Answer& answer) {
-      box->put({Completion::Kind::kSynthetic, number, answer});
+      box->put({Completion::Kind::kSynthetic, number, answer, nullptr});
     };
     broker_.submit(std::move(pending));
   }

@@ -7,6 +7,7 @@
 // I3 A repeat of an open request is not submitted again; a repeat of an answered one is, and the
 //    queue gives its first verdict.
 // I4 Answers of one conversation keep the order of its requests.
+// I5 An act that has happened and that the broker refuses (too large) leaves a capture gap of one.
 //
 // Threads: one, but for the broker's callbacks, which only put into a locked box and call `wake`.
 #pragma once
@@ -86,6 +87,7 @@ class EventFlow {
     Kind kind = Kind::kRequest;
     uint64_t number = 0;  // of the request; of the snapshot's work
     Answer answer;
+    std::shared_ptr<const GapReport> loss;  // told where the event is refused; may be null
   };
   // Outlives the flow: the broker may answer when it is gone.
   struct Box {
@@ -117,6 +119,7 @@ class EventFlow {
   void start_snapshot_work(SnapshotWork work);
   std::vector<v1::Event> compare(const SnapshotWork& work);
   void complete_request(const Completion& completion);
+  void note_refused(const Completion& completion);
   void complete_synthetic(const Completion& completion);
   void emit(const OpenRequest& request);
   void note_rooms(const v1::Event& event);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/hex.h"
 #include "collector/sources/xcp/codec/test_xml.h"
 #include "collector/sources/xcp/codec/verbatim_codec.h"
 #include "tests/support/fake_clock.h"
@@ -149,6 +150,34 @@ TEST_F(FlowTest, NotificationsAreNeverAnswered) {
   EXPECT_EQ(flow->in_flight_count(), 3u);
   EXPECT_TRUE(answers().empty());
   EXPECT_EQ(flow->in_flight_count(), 0u);
+}
+
+TEST_F(FlowTest, AnActThatHasHappenedAndIsRefusedIsACaptureGap) {
+  take("1", "name='es_END' actor='a@x/r'", "", 1, "set");
+  take("2", "name='es_END' actor='a@x/r'", "", 1, "set");
+  broker->refuse(0, Answer::Kind::kError);  // the broker itself reports its outages
+  answers();
+  EXPECT_TRUE(broker->gaps_.empty());
+  broker->refuse(1, Answer::Kind::kRefused);
+  answers();
+  EXPECT_EQ(flow->counters().refused, 1);
+  ASSERT_EQ(broker->gaps_.size(), 1u);
+  const GapReport& report = broker->gaps_[0];
+  EXPECT_EQ(report.source_name, "chat");
+  EXPECT_EQ(report.gap.missing_count(), 1);
+  EXPECT_EQ(report.gap.node(), "n");
+  EXPECT_GT(report.gap.start_unix_ns(), 0);
+  const std::string digest =
+      base::to_hex(broker->pending_[1].event.source_key().link().payload_sha256());
+  EXPECT_EQ(digest.size(), 64u);
+  EXPECT_NE(report.gap.detail().find(digest), std::string::npos) << report.gap.detail();
+}
+
+TEST_F(FlowTest, AnAttemptThatIsRefusedDoesNotHappenAndLeavesNoGap) {
+  send_post("1", "r@m");
+  broker->refuse(0, Answer::Kind::kRefused);
+  EXPECT_EQ(answers(), Words{"1:1:error"});
+  EXPECT_TRUE(broker->gaps_.empty());
 }
 
 TEST_F(FlowTest, AnswersKeepTheOrderOfTheConversation) {
