@@ -203,9 +203,10 @@ void Completer::stamp(v1::Event& event) const {
   event.clear_verdicts();
 }
 
-Result<CompleteEvent> Completer::complete(v1::Event event) const {
+Result<CompleteEvent> Completer::complete(v1::Event event, const v1::Verdict* verdict) const {
   RETURN_IF_ERROR(check(event));
   stamp(event);
+  if (verdict != nullptr) *event.add_verdicts() = *verdict;
   if (event.has_actor()) complete_party(*event.mutable_actor(), event.conversation());
   for (v1::Party& other : *event.mutable_others()) complete_party(other, event.conversation());
   RETURN_IF_ERROR(complete_conversation(event));

@@ -36,9 +36,10 @@ class Completer {
  public:
   Completer(Profile profile, CompleterOptions options);
 
-  // Takes an event with its source key set. Errors: kInvalidArgument (what is missing or wrong, as
+  // Takes an event with its source key set, and the verdict that its sender is answered with; none
+  // where nobody asks. Errors: kInvalidArgument (what is missing or wrong, as
   // "field: reason"), kResourceExhausted (larger than a message may be).
-  Result<CompleteEvent> complete(v1::Event event) const;
+  Result<CompleteEvent> complete(v1::Event event, const v1::Verdict* verdict = nullptr) const;
 
   const Profile& profile() const { return profile_; }
 

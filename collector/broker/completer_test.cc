@@ -84,6 +84,19 @@ TEST_F(CompleterTest, WhatAProducerMayNotSayIsOverwritten) {
   EXPECT_EQ(done.event.verdicts_size(), 0);
 }
 
+TEST_F(CompleterTest, TheVerdictGivenIsTheOnlyOne) {
+  v1::Event event = valid_post();
+  event.add_verdicts()->set_policy("mine");
+  v1::Verdict verdict;
+  verdict.set_instance("collector");
+  const CompleteEvent done = completer().complete(event, &verdict).value();
+  v1::Event stored;
+  ASSERT_TRUE(stored.ParseFromString(done.event_bytes));
+  ASSERT_EQ(stored.verdicts_size(), 1);
+  EXPECT_EQ(stored.verdicts(0).policy(), "");
+  EXPECT_EQ(stored.verdicts(0).instance(), "collector");
+}
+
 TEST_F(CompleterTest, TheBytesAreTheEventAndTheEnvelopeHasNoText) {
   const CompleteEvent done = complete();
   v1::Event parsed;

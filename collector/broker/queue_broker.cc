@@ -16,10 +16,17 @@ constexpr auto kNoDeadline = std::chrono::nanoseconds::max();
 constexpr std::chrono::milliseconds kKeeperInterval{20};
 constexpr std::chrono::seconds kMarkInterval{1};
 
-std::string pass_verdict_bytes() {
+v1::Verdict make_pass_verdict(const std::string& collector_name) {
   v1::Verdict verdict;
+  verdict.set_instance(collector_name);
   verdict.set_decision(v1::DECISION_PASS);
-  return verdict.SerializeAsString();
+  verdict.set_reason("no policy is assigned");
+  return verdict;
+}
+
+// A sender that sends again until it hears "accepted" reports; it asks for no permission.
+bool asks_for_verdict(const PendingEvent& pending) {
+  return pending.is_awaited && !pending.is_resent_after_error;
 }
 
 }  // namespace
@@ -45,6 +52,7 @@ QueueBroker::QueueBroker(base::FileSystem& file_system, queue::QueueClient& clie
       client_(client),
       options_(std::move(options)),
       completer_(options_.profile, options_.completer),
+      pass_verdict_(make_pass_verdict(options_.collector_name)),
       made_epoch_(static_cast<uint64_t>(options_.completer.clock->unix_now_ns())) {}
 
 QueueBroker::~QueueBroker() { stop(); }
@@ -79,6 +87,7 @@ void QueueBroker::start() {
   hooks.failed = [this](const Status& status) {
     if (options_.on_fatal) options_.on_fatal(status);
   };
+  hooks.fenced = [this] { end_fenced(); };
   outbox_->start(std::move(hooks));
   report_absence();
   write_marks();
@@ -158,8 +167,11 @@ void QueueBroker::write_marks() {
   mark.set_unix_ns(clock().unix_now_ns());
   for (v1::OwedGap& gap : outages_.snapshot()) *mark.add_gaps() = std::move(gap);
   if (const Status status = alive_->write(std::move(mark)); !status.ok()) {
+    // The file is written in place: a sync that is tried again could claim what the disk lost.
     LOG_ERROR("alive mark not written: {}", status.to_string());
+    if (options_.on_fatal) options_.on_fatal(status);
   }
+  // Each attempt writes and syncs a file of its own, so trying again in a second is sound.
   if (const Status status = roster_->save(); !status.ok()) {
     LOG_ERROR("roster not saved: {}", status.to_string());
   }
@@ -200,7 +212,8 @@ void QueueBroker::submit(PendingEvent pending) {
   if (pending.event.source_key().form_case() == v1::SourceKey::FORM_NOT_SET) {
     set_made_key(pending.event);
   }
-  auto complete = completer_.complete(std::move(pending.event));
+  const v1::Verdict* const verdict = asks_for_verdict(pending) ? &pass_verdict_ : nullptr;
+  auto complete = completer_.complete(std::move(pending.event), verdict);
   if (!complete.has_value()) {
     if (pending.done) pending.done(refused_answer(complete.error()));
     return;
@@ -230,7 +243,7 @@ void QueueBroker::submit_awaited(CompleteEvent complete, PendingEvent pending) {
   request.order_key = std::move(complete.order_key);
   request.source_key = std::move(complete.source_key);
   request.source = complete.event.source().name();
-  request.verdict = pass_verdict_bytes();
+  request.verdict = pass_verdict_.SerializeAsString();
   request.envelope = std::move(complete.envelope_bytes);
   request.body = std::move(complete.event_bytes);
   ++in_flight_count_;
@@ -271,6 +284,7 @@ std::optional<Answer> QueueBroker::put_locked(const FlightPointer& flight) {
     return error_answer(Answer::Cause::kFull, "memory for the queue is full");
   }
   if (status.code() == StatusCode::kInvalidArgument) return refused_answer(status);
+  if (status.code() == StatusCode::kFailedPrecondition) end_fenced();
   return error_answer(Answer::Cause::kUnavailable, "the collector is stopping");
 }
 
@@ -298,6 +312,7 @@ void QueueBroker::on_put(const FlightPointer& flight, const Result<queue::PutOut
                                  "not durable in time"));
   } else {
     // Stopped while in doubt: nobody will tell us, so the archive is told that nobody knows.
+    if (error.code() == StatusCode::kFailedPrecondition) end_fenced();
     const bool is_unknown = error.code() == StatusCode::kCancelled && queue::is_in_doubt(error);
     answer(*flight, error_answer(Answer::Cause::kUnavailable, "the queue is not available"));
     if (is_unknown && !flight->is_resent_after_error) {
@@ -305,6 +320,13 @@ void QueueBroker::on_put(const FlightPointer& flight, const Result<queue::PutOut
                      "answered with an error while the queue had not confirmed the event");
     }
   }
+}
+
+// The queue takes nothing of ours again: a later collector of our name has its numbering.
+void QueueBroker::end_fenced() {
+  if (is_fenced_.exchange(true) || !options_.on_fatal) return;
+  options_.on_fatal(failed_precondition(
+      "another collector uses this name (collector.name=" + options_.collector_name + ")"));
 }
 
 void QueueBroker::on_late(const FlightPointer& flight, const Result<queue::PutOutcome>& outcome) {
@@ -365,7 +387,7 @@ void QueueBroker::submit_unawaited(CompleteEvent complete, PendingEvent pending)
   message.set_order_key(complete.order_key);
   message.set_source_key(std::move(complete.source_key));
   message.set_source(complete.event.source().name());
-  message.set_verdict(pass_verdict_bytes());
+  message.set_verdict(pass_verdict_.SerializeAsString());
   message.set_envelope(std::move(complete.envelope_bytes));
   message.set_body(std::move(complete.event_bytes));
   const v1::Source source = complete.event.source();

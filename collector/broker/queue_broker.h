@@ -42,7 +42,8 @@ struct QueueBrokerOptions {
   size_t waiting_max_count = 10'000;
   // Name and protocol of each configured source: who gets a gap for the time without a collector.
   std::vector<std::pair<std::string, std::string>> sources;
-  // The disk failed: the service must end.
+  // The disk failed, or another collector uses our name (kFailedPrecondition, told once): the
+  // service must end.
   std::function<void(const Status&)> on_fatal;
 };
 
@@ -104,6 +105,7 @@ class QueueBroker final : public Broker {
   void on_late(const FlightPointer& flight, const Result<queue::PutOutcome>& outcome);
   void on_released(const std::string& order_key);
   void on_lost(const v1::PutMessage& message, const Status& status);
+  void end_fenced();
   void answer(Flight& flight, Answer answer);
   void note_success();
 
@@ -111,6 +113,7 @@ class QueueBroker final : public Broker {
   queue::QueueClient& client_;
   const QueueBrokerOptions options_;
   const Completer completer_;
+  const v1::Verdict pass_verdict_;
   const uint64_t made_epoch_;
   std::atomic<uint64_t> made_sequence_{0};
   std::unique_ptr<AliveMarkFile> alive_;
@@ -118,6 +121,7 @@ class QueueBroker final : public Broker {
   std::unique_ptr<Outbox> outbox_;
   OutageTracker outages_;
   std::atomic<int64_t> in_flight_count_{0};
+  std::atomic<bool> is_fenced_{false};
 
   // Held while an event is put or set to wait, so that nothing overtakes.
   base::Mutex order_mutex_;

@@ -155,6 +155,59 @@ TEST_F(QueueBrokerTest, EventAndEnvelopeAreComplete) {
   EXPECT_EQ(envelope.addresses(0), "alice@example.com");
 }
 
+TEST_F(QueueBrokerTest, WhoAsksFindsTheVerdictInTheStoredEvent) {
+  start();
+  submit(post("r@c", "asked"));
+  answers_.wait(1);
+  submit_unawaited(post("r@c", "told"));
+  PendingEvent streamed;
+  streamed.event = post("r@c", "streamed");
+  streamed.is_resent_after_error = true;
+  streamed.done = [this](const Answer& answer) { answers_.add(answer); };
+  broker_->submit(std::move(streamed));
+  answers_.wait(2);
+  ASSERT_TRUE(eventually([this] { return queue_.depth() == 3; }));
+  for (const v1::QueueMessage& message : queue_.messages()) {
+    const v1::Event event = stored_event(message);
+    if (event.original_text().plain() != "asked") {
+      EXPECT_EQ(event.verdicts_size(), 0) << event.original_text().plain();
+      continue;
+    }
+    ASSERT_EQ(event.verdicts_size(), 1);
+    EXPECT_EQ(event.verdicts(0).policy(), "");
+    EXPECT_EQ(event.verdicts(0).instance(), "collector");
+    EXPECT_EQ(event.verdicts(0).decision(), v1::DECISION_PASS);
+    EXPECT_EQ(event.verdicts(0).reason(), "no policy is assigned");
+    EXPECT_EQ(event.verdicts(0).SerializeAsString(), message.verdict());
+  }
+}
+
+TEST_F(QueueBrokerTest, AnotherCollectorOfTheSameNameEndsThisOne) {
+  start();
+  const Status fenced = failed_precondition("another client uses this producer name");
+  queue_.refuse_next(fenced);
+  submit(post("r@c", "a"));
+  EXPECT_EQ(answers_.wait(1).at(0).kind, Answer::Kind::kError);
+  const auto told = fatal_.wait(1);
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_NE(told[0].message().find("another collector uses this name"), std::string::npos);
+}
+
+TEST_F(QueueBrokerTest, TheOutboxAloneNoticesAnotherCollectorToo) {
+  start();
+  queue_.refuse_next(failed_precondition("another client uses this producer name"));
+  submit_unawaited(post("r@c", "a"));
+  EXPECT_EQ(fatal_.wait(1).size(), 1u);
+}
+
+TEST_F(QueueBrokerTest, AnAliveMarkThatCannotBeSyncedEndsTheCollector) {
+  start();
+  disk_.fail({.nth = 1, .is_sticky = true, .kinds = {testing::IoKind::kSync}});
+  clock_.advance(std::chrono::seconds(2));
+  EXPECT_GE(fatal_.wait(1).size(), 1u);
+  disk_.clear_faults();
+}
+
 TEST_F(QueueBrokerTest, ARepeatIsAnsweredAsTheFirstTimeAndStoredOnce) {
   start();
   submit(post("r@c", "a"));

@@ -114,6 +114,7 @@ void Outbox::run() {
       is_stopping = shared_->is_stopping;
     }
     if (!is_stopping && !fill()) return;
+    if (std::exchange(is_fenced_, false) && hooks_.fenced) hooks_.fenced();
     base::MutexLock lock(shared_->mutex);
     if (is_stopping && !shared_->is_woken) return;
     const auto is_due = [this]() REQUIRES(shared_->mutex) {
@@ -162,6 +163,7 @@ uint64_t Outbox::take_answers() {
   while (!answers.empty() && answers.front().has_value()) {
     const Status& status = *answers.front();
     if (!status.ok() && status.code() != StatusCode::kInvalidArgument) {
+      if (status.code() == StatusCode::kFailedPrecondition) is_fenced_ = true;
       // Away for now (stopped, no such queue): everything from here on goes again, in order, once
       // all that is under way has come back.
       const bool is_all_back = std::all_of(answers.begin(), answers.end(),
@@ -279,6 +281,7 @@ bool Outbox::put_next() {
     shared_->is_woken = true;
     return true;
   }
+  if (status.code() == StatusCode::kFailedPrecondition) is_fenced_ = true;
   shared_->answers.pop_back();
   shared_->pause = kRetryPause;
   if (status.code() != StatusCode::kDataLoss) return true;

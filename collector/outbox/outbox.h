@@ -48,6 +48,8 @@ class Outbox {
     std::function<void(const v1::PutMessage&, const Status&)> lost;
     // The disk failed.
     std::function<void(const Status&)> failed;
+    // The queue takes nothing from this client again: another one uses its name.
+    std::function<void()> fenced;
   };
   using Done = std::function<void(const Status&)>;
 
@@ -95,6 +97,7 @@ class Outbox {
   std::deque<std::string> key_of_;    // order key of each unconfirmed message; the thread's own
   // Of take_answers(): index and error of messages refused for good; the thread's own.
   std::vector<std::pair<uint64_t, Status>> refused_;
+  bool is_fenced_ = false;  // not told yet; the thread's own
   std::shared_ptr<Shared> shared_;
 
   mutable base::Mutex mutex_;
