@@ -85,8 +85,15 @@ Outcome BatchWorker::translate(const Batch& batch) {
 
 v1::FromAdapter BatchWorker::apply(const AssembledBatch& assembled) {
   if (!assembled.batch) {
-    LOG_ERROR("batch refused batch={}: {}", assembled.number, assembled.batch.error().to_string());
-    return to_answer(assembled, Outcome::retry(assembled.batch.error().message()));
+    const Status& error = assembled.batch.error();
+    LOG_ERROR("batch refused batch={}: {}", assembled.number, error.to_string());
+    // The same bytes would be too large again; in halves they may fit. What may have been applied,
+    // under wider bounds, must not be replaced.
+    const bool is_too_large = error.code() == StatusCode::kResourceExhausted &&
+                              assembled.store_epoch == store_epoch_ &&
+                              assembled.number > last_.number;
+    return to_answer(assembled, is_too_large ? Outcome::reject(error.message())
+                                             : Outcome::retry(error.message()));
   }
   if (assembled.store_epoch != store_epoch_) {
     return to_answer(assembled, Outcome::retry("the batch's store epoch is not the welcome's"));

@@ -3,7 +3,8 @@
 //
 // I1 Nothing is acknowledged but what the adapter says it has applied.
 // I2 A batch that does not follow the last applied one (its previous digest is another) never
-//    reaches the adapter; neither does one whose bytes do not fit its digest.
+//    reaches the adapter; neither does one whose bytes do not fit its digest, nor one beyond the
+//    assembler's bounds, which is rejected with no culprit named, so that the hub halves it.
 //
 // Threads: one at a time.
 #pragma once

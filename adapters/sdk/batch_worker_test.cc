@@ -111,6 +111,31 @@ TEST_F(BatchWorkerTest, ABatchThatDoesNotFitItsBytesNeverReachesTheAdapter) {
   EXPECT_EQ(adapter_.translations, 0);
 }
 
+TEST_F(BatchWorkerTest, ABatchBeyondTheBoundsIsRejectedSoThatTheHubHalvesIt) {
+  ASSERT_TRUE(welcome().ok());
+  ASSERT_TRUE(apply(make_batch()).has_ack());
+  const Batch large = make_batch();
+  BatchAssembler assembler({.header_max_bytes = 10});
+  v1::BatchBegin begin;
+  begin.set_batch(large.number());
+  begin.set_store_epoch(3);
+  begin.set_header(large.header().SerializeAsString());
+  begin.set_event_count(1);
+  assembler.begin(begin);
+  v1::BatchEnd end;
+  end.set_batch(large.number());
+  const auto assembled = assembler.end(end);
+  ASSERT_TRUE(assembled);
+  const v1::FromAdapter answer = worker_.apply(*assembled);
+  ASSERT_TRUE(answer.has_reject());
+  EXPECT_EQ(answer.reject().batch(), large.number());
+  EXPECT_EQ(answer.reject().store_epoch(), 3U);
+  EXPECT_EQ(answer.reject().events_size(), 0);
+  EXPECT_EQ(adapter_.translations, 1);
+  // An applied one may come again under tighter bounds: it must not be replaced.
+  EXPECT_TRUE(worker_.apply({1, 3, resource_exhausted("too large")}).has_retry());
+}
+
 TEST_F(BatchWorkerTest, ABatchThatDoesNotFollowTheLastAppliedNeverReachesTheAdapter) {
   ASSERT_TRUE(welcome().ok());
   ASSERT_TRUE(apply(make_batch()).has_ack());
