@@ -120,6 +120,9 @@ def evidence_stands_in_the_companion(archive, story):
         "es_OUT": 1, "onBeforeSend": 1, "onBeforeBroadcast": 1, "es_IN": 5}, by_name
     record = one([event for event in captures if event.is_record], "record")
     assert record.raw_event == "onBeforeBroadcast" and record.phase == "confirmed", record
+    verdict = one(by_name["onBeforeSend"][0].element.findall(".//{*}Verdict"), "verdict")
+    assert (verdict.get("decision"), verdict.get("instance"), verdict.get("reason")) == (
+        "pass", "collector", "no policy is assigned"), verdict.attrib
     assert len({event.post_key for event in captures}) == 1, [event.post_key for event in captures]
     assert all(event.sha256 == digest(event.text) == entry["sha256"] for event in captures)
     recipients = {other for event in by_name["es_IN"] for other in event.others}
