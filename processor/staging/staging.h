@@ -66,6 +66,8 @@ struct StageOutcome {
 struct BatchLimits {
   uint64_t events_max_count = 10'000;
   uint64_t max_bytes = 64ULL << 20;
+  // Of the serialised header: half of what the SDK takes. A single event's may be larger.
+  uint64_t header_max_bytes = 32ULL << 20;
   // The newest schema revision that the adapter understands.
   int32_t schema_revision = v1::SCHEMA_REVISION_CURRENT;
   // For BatchHeader.reason.
@@ -235,9 +237,14 @@ class Staging {
   Result<Draft> draft(const Adapter& adapter, const BatchLimits& limits) const REQUIRES(mutex_);
   Result<std::vector<std::string>> load_events(const std::vector<uint64_t>& members) const;
   Result<std::shared_ptr<const LoadedBatch>> seal_draft(const std::string& name, const Draft& draft,
-                                                        SliceBuilder& slices,
+                                                        std::string header,
                                                         std::vector<std::string> events)
       REQUIRES(mutex_);
+  // Seals nothing and tells the count if the header of so many members is too large.
+  Result<SealOutcome> seal_once(const std::string& name, const BatchLimits& limits,
+                                uint64_t& too_many_count);
+  std::string make_header(const std::string& name, const Adapter& adapter, const Draft& draft,
+                          const SliceBuilder& slices) const REQUIRES(mutex_);
   Status name_slices(SliceBuilder& slices) const;
 
   // staging_acknowledge.cc

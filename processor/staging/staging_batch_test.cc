@@ -70,6 +70,43 @@ TEST_F(StagingBatchTest, ABatchIsBoundedByBytesButTakesAtLeastOneEvent) {
   EXPECT_EQ(outcome->batch->events.size(), 1U);
 }
 
+TEST_F(StagingBatchTest, AHeaderOfManyRostersIsBoundedByHalvingTheBatch) {
+  configure({{"xml", true}, {"extra", false}});
+  constexpr int kRooms = 8;
+  for (int room = 0; room < kRooms; ++room) {
+    for (int person = 0; person < 20; ++person) {
+      stage({queue_.make(test_envelope(v1::EVENT_KIND_JOINED, "room" + std::to_string(room),
+                                       std::to_string(person) + "@x"))});
+    }
+  }
+  ASSERT_TRUE(acknowledge("extra", *seal("extra")).ok());
+  ASSERT_TRUE(acknowledge("xml", *seal("xml")).ok());
+  for (int room = 0; room < kRooms; ++room) stage({queue_.post("room" + std::to_string(room))});
+
+  BatchLimits limits;
+  // Room for the rosters of three rooms, not of four: 8, 4, 2 and 6, 3.
+  limits.header_max_bytes = seal("extra")->seal.row.header().size() * 2 / 5;
+  uint64_t next = kRooms * 20 + 1;
+  const auto seal_bounded = [&](uint64_t expected_count) {
+    const auto outcome = staging_->seal("xml", limits);
+    ASSERT_TRUE(outcome) << outcome.error().to_string();
+    ASSERT_NE(outcome->batch, nullptr);
+    const auto header = header_of(*outcome->batch);
+    EXPECT_EQ(outcome->batch->events.size(), expected_count);
+    EXPECT_EQ(header.event_count(), expected_count);
+    EXPECT_EQ(header.first_sequence(), next);
+    EXPECT_EQ(header.slices(0).present_at_start_size(), 20);
+    next = header.last_sequence() + 1;
+    ASSERT_TRUE(acknowledge("xml", *outcome->batch).ok());
+  };
+  seal_bounded(2);
+  seal_bounded(3);
+  limits.header_max_bytes = 1;  // a single event is sealed whatever its header's size
+  for (int i = 0; i < 3; ++i) seal_bounded(1);
+  EXPECT_EQ(staging_->pending("xml")->event_count, 0U);
+  check_accounting();
+}
+
 TEST_F(StagingBatchTest, WrongAcknowledgementsAreRefused) {
   stage(queue_.posts(2));
   const auto batch = seal("xml");

@@ -44,7 +44,20 @@ Result<Pending> Staging::pending(const std::string& name) const {
   return pending;
 }
 
+// A header grows with the rosters of its conversations, whatever the bodies' size, so only a built
+// one tells. Each round seals at most half of what was too much, down to a single event.
 Result<SealOutcome> Staging::seal(const std::string& name, const BatchLimits& limits) {
+  BatchLimits bounded = limits;
+  while (true) {
+    uint64_t too_many_count = 0;
+    ASSIGN_OR_RETURN(SealOutcome outcome, seal_once(name, bounded, too_many_count));
+    if (too_many_count == 0) return outcome;
+    bounded.events_max_count = too_many_count / 2;
+  }
+}
+
+Result<SealOutcome> Staging::seal_once(const std::string& name, const BatchLimits& limits,
+                                       uint64_t& too_many_count) {
   Draft plan;
   {
     base::MutexLock lock(mutex_);
@@ -73,7 +86,14 @@ Result<SealOutcome> Staging::seal(const std::string& name, const BatchLimits& li
   if (adapter->sealed || adapter->row.cursor() != plan.cursor) {
     return aborted("the adapter has moved meanwhile adapter=" + name);
   }
-  ASSIGN_OR_RETURN(outcome.batch, seal_draft(name, plan, slices, std::move(events)));
+  std::string header = make_header(name, *adapter, plan, slices);
+  if (header.size() > limits.header_max_bytes && plan.members.size() > 1) {
+    LOG_INFO("a batch is halved, its header is too large adapter={} event_count={} header_bytes={}",
+             name, plan.members.size(), header.size());
+    too_many_count = plan.members.size();
+    return outcome;
+  }
+  ASSIGN_OR_RETURN(outcome.batch, seal_draft(name, plan, std::move(header), std::move(events)));
   return outcome;
 }
 
@@ -146,15 +166,11 @@ Status Staging::name_slices(SliceBuilder& slices) const {
   return {};
 }
 
-Result<std::shared_ptr<const LoadedBatch>> Staging::seal_draft(const std::string& name,
-                                                               const Draft& plan,
-                                                               SliceBuilder& slices,
-                                                               std::vector<std::string> events) {
-  Adapter& adapter = adapters_.at(name);
-  const uint64_t batch = adapter.row.last_sealed_batch() + 1;
+std::string Staging::make_header(const std::string& name, const Adapter& adapter, const Draft& plan,
+                                 const SliceBuilder& slices) const {
   v1::BatchHeader header;
   header.set_adapter(name);
-  header.set_batch(batch);
+  header.set_batch(adapter.row.last_sealed_batch() + 1);
   header.set_previous_digest(adapter.row.last_acked_digest());
   header.set_event_count(plan.members.size());
   header.set_running_event_count(adapter.row.acknowledged() + plan.members.size());
@@ -164,11 +180,19 @@ Result<std::shared_ptr<const LoadedBatch>> Staging::seal_draft(const std::string
   header.set_replaces(plan.replaces);
   header.set_reason(plan.reason);
   slices.finish(book_, header);
+  return header.SerializeAsString();
+}
 
+Result<std::shared_ptr<const LoadedBatch>> Staging::seal_draft(const std::string& name,
+                                                               const Draft& plan,
+                                                               std::string header,
+                                                               std::vector<std::string> events) {
+  Adapter& adapter = adapters_.at(name);
+  const uint64_t batch = adapter.row.last_sealed_batch() + 1;
   auto loaded = std::make_shared<LoadedBatch>();
   loaded->seal.batch = batch;
   v1::SealRow& row = loaded->seal.row;
-  row.set_header(header.SerializeAsString());
+  row.set_header(std::move(header));
   row.set_digest(batch_digest(row.header(), events));
   for (const uint64_t bound : to_ranges(plan.members)) row.add_member_ranges(bound);
   row.set_event_count(plan.members.size());
