@@ -34,7 +34,7 @@ std::string reason_against(const std::string& folder) {
   return {};
 }
 
-void check_message(const Message& message, const std::string& key,
+void check_message(const Message& message, const std::string& key, const base::ConfigOrigin& origin,
                    std::vector<std::string>& problems) {
   const auto* reflection = message.GetReflection();
   const auto* descriptor = message.GetDescriptor();
@@ -43,20 +43,24 @@ void check_message(const Message& message, const std::string& key,
     const std::string name = key.empty() ? field->name() : key + "." + field->name();
     if (field->is_repeated()) continue;  // no folder stands in a list
     if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
-      check_message(reflection->GetMessage(message, field), name, problems);
+      check_message(reflection->GetMessage(message, field), name, origin, problems);
     } else if (field->options().GetExtension(v1::setting).kind() == v1::Setting::KIND_DIRECTORY) {
       const std::string folder = reflection->GetString(message, field);
       const std::string reason = reason_against(folder);
-      if (!reason.empty()) problems.push_back(name + ": unusable path " + folder + ": " + reason);
+      if (!reason.empty()) {
+        problems.push_back(
+            origin.refuse(name, "unusable path " + folder + ": " + reason).message());
+      }
     }
   }
 }
 
 }  // namespace
 
-std::vector<std::string> unusable_paths(const v1::Config& config) {
+std::vector<std::string> unusable_paths(const v1::Config& config,
+                                        const base::ConfigOrigin& origin) {
   std::vector<std::string> problems;
-  check_message(config, "", problems);
+  check_message(config, "", origin, problems);
   return problems;
 }
 

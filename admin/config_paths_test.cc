@@ -13,6 +13,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::StartsWith;
 
 class ConfigPaths : public testing::Test {
  protected:
@@ -30,23 +31,26 @@ class ConfigPaths : public testing::Test {
 
   std::string folder_ = testing::TempDir() + "config_paths_" + std::to_string(::getpid());
   v1::Config config_;
+  base::ConfigOrigin origin_{"v.toml"};
 };
 
 TEST_F(ConfigPaths, AFolderThatCanBeMadeIsGoodAndIsNotMade) {
-  EXPECT_THAT(unusable_paths(config_), IsEmpty());
+  EXPECT_THAT(unusable_paths(config_, origin_), IsEmpty());
   EXPECT_FALSE(std::filesystem::exists(folder_ + "/deep"));
 }
 
 TEST_F(ConfigPaths, AFileInTheWayIsNamedWithItsKey) {
   std::ofstream(folder_ + "/file") << "x";
   config_.mutable_queue()->set_data_dir(folder_ + "/file/below");
-  EXPECT_THAT(unusable_paths(config_),
-              ElementsAre(testing::AllOf(HasSubstr("queue.data_dir"), HasSubstr("/file"))));
+  origin_.note_line("queue.data_dir", 7);
+  EXPECT_THAT(
+      unusable_paths(config_, origin_),
+      ElementsAre(testing::AllOf(StartsWith("v.toml:7: queue.data_dir: "), HasSubstr("/file"))));
 }
 
 TEST_F(ConfigPaths, AnEmptyPathIsRefused) {
   config_.mutable_adapter_xml()->clear_output_dir();
-  EXPECT_THAT(unusable_paths(config_), ElementsAre(HasSubstr("adapter_xml.output_dir")));
+  EXPECT_THAT(unusable_paths(config_, origin_), ElementsAre(HasSubstr("adapter_xml.output_dir")));
 }
 
 }  // namespace

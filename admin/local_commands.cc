@@ -16,11 +16,13 @@ namespace verbatim::admin {
 int check_config_file(const OutputStyle& style, const std::string& path) {
   v1::ConfigReport report;
   report.set_file(path);
-  const Result<v1::Config> config = base::load_config(path);
+  base::ConfigOrigin origin;
+  const Result<v1::Config> config = base::load_config(path, &origin);
   if (!config) {
     report.add_problems(config.error().message());
   } else {
-    for (std::string& problem : unusable_paths(*config)) report.add_problems(std::move(problem));
+    for (std::string& problem : unusable_paths(*config, origin))
+      report.add_problems(std::move(problem));
   }
   report.set_is_good(report.problems().empty());
   if (style.is_json) {

@@ -22,7 +22,7 @@ using google::protobuf::Reflection;
 
 class Reader {
  public:
-  explicit Reader(const std::string& name) : name_(name) {}
+  Reader(const std::string& name, ConfigOrigin& origin) : name_(name), origin_(origin) {}
 
   Status read_table(const toml::table& table, Message& message, const std::string& key) const;
 
@@ -44,6 +44,7 @@ class Reader {
                     const std::string& key) const;
 
   const std::string& name_;
+  ConfigOrigin& origin_;
 };
 
 Status Reader::read_table(const toml::table& table, Message& message,
@@ -54,6 +55,7 @@ Status Reader::read_table(const toml::table& table, Message& message,
     const FieldDescriptor* field =
         message.GetDescriptor()->FindFieldByName(std::string(name.str()));
     if (field == nullptr) return refuse(node, path, "no such setting");
+    origin_.note_line(path, node.source().begin.line);
     RETURN_IF_ERROR(read_field(node, message, *field, path));
   }
   for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
@@ -99,6 +101,7 @@ Status Reader::read_tables(const toml::node& node, Message& message, const Field
   for (const toml::node& element : *node.as_array()) {
     const std::string path = key + "." + std::to_string(index++);
     if (!element.is_table()) return refuse(element, path, "expected a table");
+    origin_.note_line(path, element.source().begin.line);
     Message& added = *message.GetReflection()->AddMessage(&message, &field);
     apply_defaults(added);
     RETURN_IF_ERROR(read_table(*element.as_table(), added, path));
@@ -112,7 +115,9 @@ Status Reader::read_list(const toml::node& node, Message& message, const FieldDe
   message.GetReflection()->ClearField(&message, &field);  // takes the default's place
   size_t index = 0;
   for (const toml::node& element : *node.as_array()) {
-    RETURN_IF_ERROR(read_value(element, message, field, key + "." + std::to_string(index++)));
+    const std::string path = key + "." + std::to_string(index++);
+    origin_.note_line(path, element.source().begin.line);
+    RETURN_IF_ERROR(read_value(element, message, field, path));
   }
   return Status::ok_status();
 }
@@ -235,29 +240,32 @@ void fill_empty_lists(v1::Config& config) {
 
 }  // namespace
 
-Result<v1::Config> parse_config(std::string_view text, const std::string& name) {
+Result<v1::Config> parse_config(std::string_view text, const std::string& name,
+                                ConfigOrigin* origin) {
+  ConfigOrigin own;
+  ConfigOrigin& places = origin == nullptr ? own : *origin;
+  places = ConfigOrigin(name);
   v1::Config config;
   apply_defaults(config);
   try {
     const toml::table table = toml::parse(text, name);
-    RETURN_IF_ERROR(Reader(name).read_table(table, config, ""));
+    RETURN_IF_ERROR(Reader(name, places).read_table(table, config, ""));
   } catch (const toml::parse_error& error) {
     return invalid_argument(name + ":" + std::to_string(error.source().begin.line) +
                             ": not TOML: " + std::string(error.description()));
   }
   fill_empty_lists(config);
-  const Status status = check_config(config);
-  if (!status.ok()) return invalid_argument(name + ": " + status.message());
+  RETURN_IF_ERROR(check_config(config, places));
   return config;
 }
 
-Result<v1::Config> load_config(const std::string& path) {
-  if (path.empty()) return parse_config("", "built-in defaults");
+Result<v1::Config> load_config(const std::string& path, ConfigOrigin* origin) {
+  if (path.empty()) return parse_config("", "built-in defaults", origin);
   ASSIGN_OR_RETURN(const std::string text, posix_file_system().read_file(path));
-  return parse_config(text, path);
+  return parse_config(text, path, origin);
 }
 
-Status apply_override(v1::Config& config, std::string_view assignment) {
+Status apply_override(v1::Config& config, std::string_view assignment, ConfigOrigin* origin) {
   const size_t equals = assignment.find('=');
   if (equals == std::string_view::npos) {
     return invalid_argument("expected key=value, not \"" + std::string(assignment) + "\"");
@@ -268,29 +276,8 @@ Status apply_override(v1::Config& config, std::string_view assignment) {
   const Status status = assign(changed, key, assignment.substr(equals + 1));
   if (!status.ok()) return invalid_argument(key + ": " + status.message());
   config = std::move(changed);
+  if (origin != nullptr) origin->note_override(key);
   return Status::ok_status();
-}
-
-Status check_config(const v1::Config& config) {
-  RETURN_IF_ERROR(check_settings(config, ""));
-  if (config.processor().staging_low_bytes() > config.processor().staging_high_bytes()) {
-    return invalid_argument("processor.staging_low_bytes: above processor.staging_high_bytes");
-  }
-  return Status::ok_status();
-}
-
-Status check_data_dir(FileSystem& file_system, const std::string& directory) {
-  const std::string probe = join_path(directory, ".write-test");
-  const auto try_out = [&]() -> Status {
-    RETURN_IF_ERROR(file_system.create_directories(directory));
-    ASSIGN_OR_RETURN(const auto file, file_system.open(probe, OpenMode::kCreateOrOpen));
-    RETURN_IF_ERROR(file->write_at(0, std::string_view("x")));
-    return file_system.remove(probe);
-  };
-  const Status status = try_out();
-  if (status.ok()) return status;
-  return failed_precondition("the folder cannot be used path=" + directory + ": " +
-                             status.message());
 }
 
 }  // namespace verbatim::base

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/config_origin.h"
 #include "base/file_system.h"
 #include "base/status.h"
 #include "verbatim/v1/config.pb.h"
@@ -17,18 +18,28 @@
 namespace verbatim::base {
 
 // Gives the file's settings over the defaults; the defaults alone for an empty path.
+// `origin`, where given, then says where each setting was written.
 // Errors: kNotFound (no such file), kInvalidArgument (the first thing wrong with it).
-Result<v1::Config> load_config(const std::string& path);
+Result<v1::Config> load_config(const std::string& path, ConfigOrigin* origin = nullptr);
 
 // The same from text; `name` stands for the file in messages.
-Result<v1::Config> parse_config(std::string_view toml, const std::string& name);
+Result<v1::Config> parse_config(std::string_view toml, const std::string& name,
+                                ConfigOrigin* origin = nullptr);
 
 // Sets one key: "queue.data_dir=/tmp/x". The value is read as the field's type; a repeated scalar
 // takes a comma-separated list, which replaces what was there. Errors: kInvalidArgument.
-Status apply_override(v1::Config& config, std::string_view assignment);
+Status apply_override(v1::Config& config, std::string_view assignment,
+                      ConfigOrigin* origin = nullptr);
 
-// Checks the limits of every setting again, for configurations that a program has changed.
-Status check_config(const v1::Config& config);
+// Checks the limits of every setting again, for configurations that a program has changed, and what
+// contradicts each other: sizes, two listeners on one address, queues that nobody makes. Errors:
+// kInvalidArgument "file:line: key: reason".
+Status check_config(const v1::Config& config, const ConfigOrigin& origin = ConfigOrigin());
+
+// Tries the folders of one table, such as "queue", with check_data_dir; nothing to try where there
+// is no such table. Errors: kInvalidArgument "file:line: key: reason".
+Status check_own_folders(FileSystem& file_system, const v1::Config& config,
+                         const std::string& table, const ConfigOrigin& origin);
 
 // Creates `directory` if needed and proves that it can be written to, with a file that it removes.
 // Errors: kFailedPrecondition with path and reason.

@@ -182,7 +182,8 @@ Status check_unique_names(const Message& message, const FieldDescriptor& field,
     const Message& element = reflection.GetRepeatedMessage(message, &field, i);
     const std::string name = element.GetReflection()->GetString(element, name_field);
     if (!names.insert(name).second) {
-      return invalid_argument(key + ": the name \"" + name + "\" is there twice");
+      return invalid_argument(key + "." + std::to_string(i) + ".name: the name \"" + name +
+                              "\" is there twice");
     }
   }
   return Status::ok_status();

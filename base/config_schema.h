@@ -1,6 +1,6 @@
 // What the schema of the configuration says about one setting: its default, its type, its limits.
 // The settings stand as the option (verbatim.v1.setting) on the fields of verbatim.v1.Config. Used
-// by base/config.cc only.
+// by base/config.cc and base/config_check.cc only.
 #pragma once
 
 #include <google/protobuf/message.h>

@@ -95,7 +95,7 @@ TEST(ConfigTest, RequiredSettingsMustBeGivenInEachTable) {
   EXPECT_EQ(error_of("[[processor.adapters]]\n"),
             "v.toml:1: processor.adapters.0.name: must be given");
   EXPECT_EQ(error_of("[[processor.adapters]]\nname = \"x\"\n[[processor.adapters]]\nname = \"x\""),
-            "v.toml: processor.adapters: the name \"x\" is there twice");
+            "v.toml:4: processor.adapters.1.name: the name \"x\" is there twice");
 }
 
 TEST(ConfigTest, ASecretIsInNoError) {
@@ -104,14 +104,35 @@ TEST(ConfigTest, ASecretIsInNoError) {
 }
 
 TEST(ConfigTest, SettingsThatContradictEachOtherAreRefused) {
-  EXPECT_FALSE(
-      parse_config("[processor]\nstaging_low_bytes = 2000000\nstaging_high_bytes = 1900000", "v"));
+  EXPECT_EQ(
+      error_of("[processor]\nstaging_low_bytes = 2000000\nstaging_high_bytes = 1900000"),
+      "v.toml:2: processor.staging_low_bytes: processor.staging_low_bytes=2000000 must be at most "
+      "processor.staging_high_bytes=1900000");
+  // The one that was written is named.
+  EXPECT_EQ(
+      error_of("[queue]\nsegment_bytes = 1048576"),
+      "v.toml:2: queue.segment_bytes: queue.message_max_bytes=4194304 must be at most 1/16 of "
+      "queue.segment_bytes=1048576");
+  EXPECT_EQ(error_of("[collector]\nqueue = \"other\""),
+            "v.toml:2: collector.queue: collector.queue=\"other\" is not in queue.queues");
+  EXPECT_TRUE(
+      parse_config("[collector]\nqueue = \"other\"\nqueue_address = \"tcp://10.0.0.1:1\"", "v"));
+  EXPECT_FALSE(parse_config("[queue]\nadmin_listen = \"localhost:7410\"", "v"));
+  EXPECT_TRUE(
+      parse_config("[queue]\nadmin_listen = \"127.0.0.1:0\"\nlisten = \"tcp://127.0.0.1:0\"", "v"));
+}
+
+TEST(ConfigTest, AnOverrideIsNamedAsThePlace) {
+  ConfigOrigin origin;
+  v1::Config config = *load_config("", &origin);
+  ASSERT_TRUE(apply_override(config, "queue.segment_bytes=1048576", &origin).ok());
+  EXPECT_TRUE(check_config(config, origin).message().starts_with("--set: queue.segment_bytes: "));
 }
 
 TEST(ConfigTest, OverridesReachEverySetting) {
   v1::Config config = *load_config("");
   EXPECT_TRUE(apply_override(config, "queue.data_dir=/tmp/a=b").ok());
-  EXPECT_TRUE(apply_override(config, "queue.queues=a,b,c").ok());
+  EXPECT_TRUE(apply_override(config, "queue.queues=events,b,c").ok());
   EXPECT_TRUE(apply_override(config, "collector.grpc.enabled=false").ok());
   EXPECT_TRUE(apply_override(config, "processor.adapters.0.batch_max_events=10").ok());
   EXPECT_TRUE(apply_override(config, "processor.adapters.1.name=count").ok());
@@ -152,6 +173,19 @@ TEST(ConfigTest, EveryCutOfAFileIsReadOrRefused) {
 
 TEST(ConfigTest, AMissingFileIsAnError) {
   EXPECT_EQ(load_config("/nonexistent/v.toml").error().code(), StatusCode::kNotFound);
+}
+
+TEST(CheckDataDirTest, AFolderOfAFileIsNamedWithItsLine) {
+  testing::FaultFileSystem disk;
+  ConfigOrigin origin;
+  const auto config = parse_config("[queue]\ndata_dir = \"/q\"", "v.toml", &origin);
+  ASSERT_TRUE(config);
+  EXPECT_TRUE(check_own_folders(disk, *config, "queue", origin).ok());
+  EXPECT_TRUE(check_own_folders(disk, *config, "no_such_table", origin).ok());
+  disk.fail({.nth = 1, .error_number = EACCES, .is_sticky = true, .kinds = {}});
+  EXPECT_TRUE(check_own_folders(disk, *config, "queue", origin)
+                  .message()
+                  .starts_with("v.toml:2: queue.data_dir: "));
 }
 
 TEST(CheckDataDirTest, AFolderMustTakeAFile) {

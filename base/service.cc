@@ -3,7 +3,9 @@
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
+#include <cstring>
 
 #include "base/config.h"
 #include "base/log.h"
@@ -11,12 +13,21 @@
 namespace verbatim::base {
 namespace {
 
-Result<v1::Config> configure(const ServiceFlags& flags) {
-  ASSIGN_OR_RETURN(v1::Config config, load_config(flags.config_path));
+// The table of "verbatim-adapter-xml" is "adapter_xml".
+std::string own_table(std::string service_name) {
+  if (service_name.starts_with("verbatim-")) service_name.erase(0, std::strlen("verbatim-"));
+  std::replace(service_name.begin(), service_name.end(), '-', '_');
+  return service_name;
+}
+
+Result<v1::Config> configure(const std::string& service_name, const ServiceFlags& flags) {
+  ConfigOrigin origin;
+  ASSIGN_OR_RETURN(v1::Config config, load_config(flags.config_path, &origin));
   for (const std::string& assignment : flags.overrides) {
-    RETURN_IF_ERROR(apply_override(config, assignment));
+    RETURN_IF_ERROR(apply_override(config, assignment, &origin));
   }
-  RETURN_IF_ERROR(check_config(config));
+  RETURN_IF_ERROR(check_config(config, origin));
+  RETURN_IF_ERROR(check_own_folders(posix_file_system(), config, own_table(service_name), origin));
   return config;
 }
 
@@ -58,7 +69,7 @@ StartResult start_service(const std::string& service_name, int argc, const char*
   } catch (const CLI::ParseError& error) {
     return {std::nullopt, app.exit(error) == 0 ? 0 : 2};
   }
-  Result<v1::Config> config = configure(flags);
+  Result<v1::Config> config = configure(service_name, flags);
   if (!config) return refuse(service_name, config.error());
   arguments.config = *std::move(config);
   const std::string& level =

@@ -20,8 +20,8 @@ StartResult start(std::vector<const char*> arguments) {
 }
 
 TEST(ServiceTest, FlagsReachTheConfiguration) {
-  const auto started =
-      start({"--set", "queue.data_dir=/x", "--set", "queue.queues=a,b", "--log-level", "error"});
+  const auto started = start(
+      {"--set", "queue.data_dir=/x", "--set", "queue.queues=events,b", "--log-level", "error"});
   ASSERT_TRUE(started.arguments);
   EXPECT_EQ(started.arguments->config.queue().data_dir(), "/x");
   EXPECT_EQ(started.arguments->config.queue().queues_size(), 2);

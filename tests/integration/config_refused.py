@@ -21,6 +21,17 @@ WRONG = [
     ("[[collector.xcp]]\nname = \"a\"\ncomponent = \"c\"\nsecret = 12345678\n", [":4:", "collector.xcp.0.secret"]),
     ("[queue\n", [":1"]),
     ("[log]\nlevel = \"loud\"\n", [":2:", "log.level"]),
+    # what each setting alone does not show
+    ("[processor]\nstaging_low_bytes = 2000000\nstaging_high_bytes = 1900000\n", [":2: processor.staging_low_bytes: "]),
+    ("[[processor.adapters]]\nname = \"x\"\n[[processor.adapters]]\nname = \"x\"\n", [":4: processor.adapters.1.name: "]),
+    ("[queue]\nmessage_max_bytes = 4194305\n", [":2: queue.message_max_bytes: ", "queue.segment_bytes"]),
+    ("[queue]\nclient_credit_bytes = 1048576\n", [":2: queue.client_credit_bytes: ", "queue.message_max_bytes"]),
+    ("[queue]\nlisten = \"tcp://127.0.0.1:7420\"\n", [":2: queue.listen: ", "collector.grpc.listen"]),
+    ("[collector]\nqueue = \"other\"\n", [":2: collector.queue: ", "queue.queues"]),
+    ("[queue]\nqueues = [\"events\"]\n[[processor.queues]]\nname = \"other\"\naddress = \"@queue\"\n",
+     [":4: processor.queues.0.name: ", "queue.queues"]),
+    ("[[collector.xcp]]\nname = \"a\"\ncomponent = \"c\"\nsecret = \"s\"\nstanza_max_bytes = 4194304\n",
+     [":5: collector.xcp.0.stanza_max_bytes: ", "queue.message_max_bytes"]),
 ]
 
 
@@ -52,15 +63,20 @@ def unusable_paths_are_refused():
     keys = {"verbatim-queue": "queue.data_dir", "verbatim-collector": "collector.data_dir",
             "verbatim-processor": "processor.data_dir", "verbatim-adapter-xml": "adapter_xml.output_dir",
             "verbatim-adapter-count": "adapter_count.data_dir"}
-    for binary, key in keys.items():
-        done = run(os.path.join(BIN_DIR, binary), "--set", f"{key}={blocked}/below")
-        assert done.returncode not in (0, None) and done.returncode > 0, f"{binary}: exit {done.returncode}"
-        assert blocked in done.stderr, f"{binary} does not say which path\n{done.stderr}"
     path = os.path.join(folder, "path.toml")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(f"[queue]\ndata_dir = \"{blocked}/below\"\n")
-    check = run(os.path.join(BIN_DIR, "verbatimctl"), "config", "check", path)
-    assert check.returncode == 1 and "queue.data_dir" in check.stdout and blocked in check.stdout, check.stdout
+    for binary, key in keys.items():
+        table, name = key.split(".")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"\n[{table}]\n{name} = \"{blocked}/below\"\n")
+        done = run(os.path.join(BIN_DIR, binary), "--config", path)
+        assert done.returncode == 2, f"{binary}: exit {done.returncode}\n{done.stderr}"
+        assert f"{path}:3: {key}: " in done.stderr and f"{blocked}/below" in done.stderr, f"{binary}: {done.stderr}"
+        check = run(os.path.join(BIN_DIR, "verbatimctl"), "config", "check", path)
+        assert check.returncode == 1, f"config check: exit {check.returncode}\n{check.stdout}"
+        assert f"{path}:3: {key}: " in check.stdout and f"{blocked}/below" in check.stdout, check.stdout
+        done = run(os.path.join(BIN_DIR, binary), "--set", f"{key}={blocked}/below")
+        assert done.returncode == 2, f"{binary}: exit {done.returncode}\n{done.stderr}"
+        assert f"--set: {key}: " in done.stderr and blocked in done.stderr, f"{binary}: {done.stderr}"
 
 
 def good_ones_are_good():

@@ -157,7 +157,7 @@ class Pipeline:
         ports = self.ports
         return {
             "queue": {"data_dir": path("queue"), "listen": tcp(ports["queue"]), "admin_listen": host(ports["queue_admin"]),
-                      "segment_bytes": 16 << 20, "message_max_bytes": 1 << 20, "free_disk_min_bytes": 16 << 20},
+                      "segment_bytes": 32 << 20, "message_max_bytes": 2 << 20, "free_disk_min_bytes": 16 << 20},
             "collector": {"data_dir": path("collector"), "admin_listen": host(ports["collector_admin"]),
                           "queue_address": tcp(ports["queue"]),
                           "grpc": {"listen": host(ports["grpc"])}, "zmq": {"listen": tcp(ports["zmq"])}},
