@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <fstream>
 #include <functional>
 #include <future>
 #include <memory>
@@ -223,7 +224,45 @@ std::vector<double> put_for(QueueClient& client, std::chrono::seconds time) {
 }
 double p99(const std::vector<double>& sorted) { return sorted[sorted.size() * 99 / 100]; }
 
+// From here on the kernel's peak of the process counts anew.
+void forget_peak(pid_t pid) {
+  std::ofstream file("/proc/" + std::to_string(pid) + "/clear_refs");
+  file << "5" << std::flush;
+  CHECK(file.good(), "the kernel lets a peak be forgotten");
+}
+// The most that was resident at once since then.
+size_t peak_resident_bytes(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/status");
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("VmHWM:")) return std::stoull(line.substr(6)) * 1024;
+  }
+  CHECK(false, "the kernel tells the peak");
+  return 0;
+}
+
+// Sends garbage and messages far above the limit, until it is over.
+void attack(const std::string& address, const std::atomic<bool>& is_over,
+            std::atomic<int>& sent_count) {
+  base::ZmqContext context;
+  const std::string garbage(64 * 1024, 'g');
+  const std::string huge(100 * kMebibyte, 'h');
+  for (int round = 0; !is_over; ++round) {
+    auto socket = base::ZmqSocket::create(context, base::ZmqType::kDealer, {});
+    CHECK(socket && socket->connect(address).ok(), "the attacker connects");
+    // A frame above the limit closes the connection.
+    if (round % 8 == 7) {
+      ignore_error(socket->send("", {huge}), "whatever comes of it");
+      std::this_thread::sleep_for(milliseconds(20));
+    }
+    for (int i = 0; i < 200 && !is_over; ++i) {
+      if (socket->send("", {garbage}).ok()) ++sent_count;
+      std::this_thread::sleep_for(milliseconds(1));
+    }
+  }
+}
+
 TEST(QueueUnderAttack, AHealthyClientHardlyNoticesAndMemoryStaysBounded) {
+  constexpr double kP99MaxMs = 100;
   const testing::TempDir directory;
   testing::QueueProcess service(directory);
   service.start("");
@@ -232,42 +271,36 @@ TEST(QueueUnderAttack, AHealthyClientHardlyNoticesAndMemoryStaysBounded) {
   options.client_name = options.producer = "healthy";
   auto client = create_zmq_queue_client(options);
   ASSERT_TRUE(client.has_value());
-  const auto quiet = put_for(**client, std::chrono::seconds(2));
-  const size_t before = service.resident_bytes();
-
-  std::atomic<bool> is_over{false};
-  std::atomic<int> sent_count{0};
-  std::thread attack([&] {
-    base::ZmqContext context;
-    const std::string garbage(64 * 1024, 'g');
-    const std::string huge(100 * kMebibyte, 'h');
-    for (int round = 0; !is_over; ++round) {
-      auto socket = base::ZmqSocket::create(context, base::ZmqType::kDealer, {});
-      CHECK(socket && socket->connect(service.address()).ok(), "the attacker connects");
-      // A frame above the limit closes the connection.
-      if (round % 8 == 7) {
-        ignore_error(socket->send("", {huge}), "whatever comes of it");
-        std::this_thread::sleep_for(milliseconds(20));
-      }
-      for (int i = 0; i < 200 && !is_over; ++i) {
-        if (socket->send("", {garbage}).ok()) ++sent_count;
-        std::this_thread::sleep_for(milliseconds(1));
-      }
-    }
-  });
-  const auto attacked = put_for(**client, std::chrono::seconds(5));
-  const size_t after = service.resident_bytes();
-  is_over = true;
-  attack.join();
+  double quiet_p99_max = 0;
+  double attacked_p99 = kP99MaxMs + 1;
+  // One try below the limit shows that the attack does not slow the service; a machine that is busy
+  // with other things slows any try.
+  for (int attempt = 0; attempt < 3 && attacked_p99 > kP99MaxMs; ++attempt) {
+    const double quiet_p99 = p99(put_for(**client, std::chrono::seconds(2)));
+    quiet_p99_max = std::max(quiet_p99_max, quiet_p99);
+    const size_t before = service.resident_bytes();
+    forget_peak(service.pid());
+    std::atomic<bool> is_over{false};
+    std::atomic<int> sent_count{0};
+    std::thread attacker([&] { attack(service.address(), is_over, sent_count); });
+    const auto attacked = put_for(**client, std::chrono::seconds(5));
+    is_over = true;
+    attacker.join();
+    attacked_p99 = p99(attacked);
+    const size_t peak = peak_resident_bytes(service.pid());
+    const size_t growth = peak - std::min(peak, before);
+    std::printf("attack: frames=%d puts=%zu p99_quiet_ms=%.1f p99_ms=%.1f peak_growth_mib=%.1f\n",
+                sent_count.load(), attacked.size(), quiet_p99, attacked_p99,
+                static_cast<double>(growth) / kMebibyte);
+    EXPECT_GT(sent_count, 100);
+    EXPECT_LE(growth, 64 * kMebibyte);
+  }
   (*client)->stop();
-  const size_t growth = after - std::min(after, before);
-  std::printf("attack: frames=%d puts=%zu p99_quiet_ms=%.1f p99_ms=%.1f growth_mib=%zu\n",
-              sent_count.load(), attacked.size(), p99(quiet), p99(attacked), growth / kMebibyte);
-  EXPECT_GT(sent_count, 100);
-  EXPECT_LE(growth, 64 * kMebibyte);
-  // A machine that is slow by itself is no fault of the attack.
-  EXPECT_LE(p99(attacked), std::max(100.0, 3 * p99(quiet)));
   EXPECT_EQ(service.stop(), 0);
+  if (attacked_p99 > kP99MaxMs && quiet_p99_max > kP99MaxMs) {
+    GTEST_SKIP() << "this machine is too slow to tell: p99_quiet_ms=" << quiet_p99_max;
+  }
+  EXPECT_LE(attacked_p99, kP99MaxMs);
 }
 
 }  // namespace

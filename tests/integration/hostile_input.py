@@ -1,5 +1,5 @@
 """Hostile peers on the xcp, ZeroMQ and gRPC ports of real services. After each attack: the service lives, its memory has
-grown by at most 64 MiB, two healthy clients were served meanwhile with a p99 of at most 100 ms, and what could be refused
+grown by at most 64 MiB at its peak, two healthy clients were served meanwhile with a p99 of at most 100 ms, and what could be refused
 was refused by name.
 
 Under the address sanitizer freed memory stays resident in its quarantine; ASAN_OPTIONS bounds that to 8 MiB here, so that
@@ -20,6 +20,7 @@ from xcp_node import XcpNode, groupchat  # noqa: E402
 COMPONENT, SECRET = "op-verbatim.test", "test-secret"
 HOSTILE_COMPONENT, HOSTILE_SECRET = "op-hostile.test", "hostile-secret"
 GROWTH_MAX_BYTES = 64 << 20
+TRIES_MAX_COUNT = 3
 P99_MAX_MS = float(os.environ.get("VERBATIM_P99_MAX_MS", "100"))
 
 # port: attack: what must be said (any of them at least once; None: nothing is said to such a peer)
@@ -104,31 +105,39 @@ def run_attack(name, port):
 
 
 def check_attack(healthy, services, target, name, port, expected):
-    """Fails on anything but a slow answer at once. A slow one must show twice, and beyond four times what the clients wait
-    without an attack: a machine that is busy with other things says nothing about the service."""
-    if not try_attack(healthy, services, target, name, port, expected, P99_MAX_MS):
+    """Fails on anything but a slow answer at once. A slow one is tried again under the same limit: one try that meets it shows
+    that the attack does not slow the service, while a machine that is busy with other things slows any try."""
+    quiet_max = 0
+    for attempt in range(TRIES_MAX_COUNT):
+        slow = try_attack(healthy, services, target, name, port, expected)
+        if not slow:
+            return
+        healthy.take_p99()
+        time.sleep(2)
+        quiet = max(measured[0] for measured in healthy.take_p99().values() if measured)
+        print(f"hostile {target}/{name}: slow in try {attempt + 1}, p99_quiet_ms={quiet} limit_ms={P99_MAX_MS}", flush=True)
+        quiet_max = max(quiet_max, quiet)
+    if quiet_max > P99_MAX_MS:
+        print(f"hostile {target}/{name}: NOT MEASURED, this machine is too slow: p99_quiet_ms={quiet_max} without any attack; "
+              + "; ".join(slow), flush=True)
         return
-    healthy.take_p99()
-    time.sleep(2)
-    quiet = max(measured[0] for measured in healthy.take_p99().values() if measured)
-    limit = max(P99_MAX_MS, 4 * quiet)
-    print(f"hostile {target}/{name}: again, p99_ms without attack={quiet} limit={limit}", flush=True)
-    slow = try_attack(healthy, services, target, name, port, expected, limit)
-    if slow:
-        raise HarnessError(f"{target}/{name}: " + "; ".join(slow))
+    raise HarnessError(f"{target}/{name}: p99_quiet_ms={quiet_max}; " + "; ".join(slow))
 
 
-def try_attack(healthy, services, target, name, port, expected, p99_max_ms):
+def try_attack(healthy, services, target, name, port, expected):
     """Gives what was too slow; raises for everything else that is wrong."""
     before = {service.name: service.resident_bytes() for service in services}
+    for service in services:
+        service.forget_peak()
     healthy.take_p99()
     said = run_attack(name, port)
     deadline = time.monotonic() + 2
     while time.monotonic() < deadline and min(len(taken) for taken in healthy.latencies.values()) < 100:
         time.sleep(0.05)  # short attacks: until there is something to measure
     p99 = healthy.take_p99()
-    growth = {service.name: (service.resident_bytes() - before[service.name]) >> 20 for service in services}
-    print(f"hostile {target}/{name}: peers={said['count']} said={said['errors']} growth_mib={growth} p99_ms={p99}",
+    growth = {service.name: service.peak_resident_bytes() - before[service.name] for service in services}
+    shown = {name: round(bytes_ / (1 << 20), 1) for name, bytes_ in growth.items()}
+    print(f"hostile {target}/{name}: peers={said['count']} said={said['errors']} peak_growth_mib={shown} p99_ms={p99}",
           flush=True)
     problems, slow = [], []
     if healthy.failure:
@@ -136,12 +145,12 @@ def try_attack(healthy, services, target, name, port, expected, p99_max_ms):
     for service in services:
         if not service.is_running():
             problems.append(f"{service.name} ended with {service.exit_code()}\n{service.tail()}")
-        elif growth[service.name] << 20 > GROWTH_MAX_BYTES:
-            problems.append(f"{service.name} grew by {growth[service.name]} MiB")
+        elif growth[service.name] > GROWTH_MAX_BYTES:
+            problems.append(f"{service.name} grew by {shown[service.name]} MiB at its peak")
     for client, measured in p99.items():
         if measured is None:
             problems.append(f"the healthy {client} client was not served")
-        elif measured[0] > p99_max_ms:
+        elif measured[0] > P99_MAX_MS:
             slow.append(f"the healthy {client} client waited {measured[0]} ms")
     if expected and not expected & set(said["errors"]):
         problems.append(f"none of {sorted(expected)} was said")

@@ -126,6 +126,16 @@ class ManagedProcess:
     def resume(self):
         os.kill(self.process.pid, signal.SIGCONT)
 
+    def forget_peak(self):
+        """From here on peak_resident_bytes() counts anew."""
+        with open(f"/proc/{self.pid}/clear_refs", "w", encoding="ascii") as file:
+            file.write("5")
+
+    def peak_resident_bytes(self):
+        """The most that was resident at once since forget_peak(), or since the start."""
+        with open(f"/proc/{self.pid}/status", encoding="ascii") as file:
+            return next(int(line.split()[1]) << 10 for line in file if line.startswith("VmHWM:"))
+
     def resident_bytes(self):
         with open(f"/proc/{self.pid}/statm", encoding="ascii") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
