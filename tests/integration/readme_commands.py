@@ -42,7 +42,7 @@ def run_commands(pipeline, commands):
     return done.stdout
 
 
-for document in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md", "docs/operations.md", "docs/STATUS.md",
+for document in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md", "docs/operations.md",
                  "docs/adr/README.md"):
     links_lead_somewhere(document)
 the_first_thing_is_the_two_commands()
