@@ -297,10 +297,8 @@ TEST(QueueUnderAttack, AHealthyClientHardlyNoticesAndMemoryStaysBounded) {
   }
   (*client)->stop();
   EXPECT_EQ(service.stop(), 0);
-  if (attacked_p99 > kP99MaxMs && quiet_p99_max > kP99MaxMs) {
-    GTEST_SKIP() << "this machine is too slow to tell: p99_quiet_ms=" << quiet_p99_max;
-  }
-  EXPECT_LE(attacked_p99, kP99MaxMs);
+  // Where even a quiet service is slower than the limit, the attack can at most double that.
+  EXPECT_LE(attacked_p99, std::max(kP99MaxMs, 2 * quiet_p99_max));
 }
 
 }  // namespace
