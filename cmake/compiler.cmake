@@ -23,7 +23,9 @@ endif()
 if(VERBATIM_HARDENING)
   add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -D_GLIBCXX_ASSERTIONS
                       -fstack-protector-strong -fstack-clash-protection -fcf-protection)
-  set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+  # Not CMAKE_POSITION_INDEPENDENT_CODE: it says -fPIC for libraries and -fPIE for programs, and a precompiled header
+  # fits only one of them. All our libraries are static.
+  add_compile_options(-fPIE)
   add_link_options(-pie -Wl,-z,relro,-z,now)
 endif()
 
