@@ -126,6 +126,11 @@ Status QueueCore::replay(RecordType type, std::string_view payload, LogPosition 
                   to_string(position), static_cast<int>(type)));
 }
 
+Status QueueCore::replay_digest(RecordType /*type*/, std::string_view /*digest*/,
+                                LogPosition /*position*/, uint32_t /*payload_size*/) {
+  return {};
+}
+
 Status QueueCore::replay_message(std::string_view payload, LogPosition position, bool is_copy) {
   const auto record = decode_message_record(payload);
   NamedQueue* queue = record ? find_queue(record->queue_id) : nullptr;
@@ -323,7 +328,7 @@ void QueueCore::reply(const std::string& peer, uint64_t request_id, int64_t held
 }
 
 void QueueCore::refuse(const Request& request, v1::Refused refused, NamedQueue* queue) {
-  if (queue != nullptr) ++queue->refused[v1::Refused::Reason_Name(refused.reason())];
+  if (queue != nullptr) ++queue->refused[v1::RefusalReason_Name(refused.reason())];
   v1::QueueFrame frame;
   *frame.mutable_refused() = std::move(refused);
   reply(request, std::move(frame));

@@ -25,6 +25,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/alarms.h"
 #include "base/clock.h"
 #include "base/file_system.h"
 #include "base/status.h"
@@ -126,10 +127,27 @@ class QueueCore final : private LogOwner {
   // A read of the log failed: the service must end.
   const Status& fatal() const { return fatal_; }
 
-  v1::ListQueuesResponse list_queues() const;
+  // --- for QueueAdminService: queue_core_admin.cc. What changes something has appended its records
+  // on return; they are durable when the group open then is done (QueueService::change waits for
+  // it). Audit is the caller's part. Errors: admin.proto says them at the calls.
+  Status create_queue(const v1::CreateQueueRequest& request);
+  Status configure_queue(const v1::ConfigureQueueRequest& request);
+  Status switch_queue(const v1::SwitchQueueRequest& request);
+  // Gives the transfer that empties it, 0 if it was empty and is gone.
+  Result<uint64_t> delete_queue(const v1::DeleteQueueRequest& request);
+  Result<uint64_t> start_transfer(const v1::TransferRequest& request);
+  void stop_transfer(uint64_t transfer_id);
+  // Of a transfer that has ended: is_done, for at least a minute. kNotFound after that.
+  Result<v1::TransferProgress> transfer_progress(uint64_t transfer_id) const;
+  Result<v1::DestroyDeadLettersResponse> destroy_dead_letters(
+      const v1::DestroyDeadLettersRequest& request);
+  Result<v1::TrimJournalResponse> trim_journal(const v1::TrimJournalRequest& request);
+  v1::ListQueuesResponse list_queues(const v1::ListQueuesRequest& request = {}) const;
+  Result<v1::PeekResponse> peek(const v1::PeekRequest& request);
+  // Everything that is an alarm now.
+  std::vector<base::AlarmCondition> alarm_conditions() const;
   // What needs a person's attention.
   std::vector<std::string> notices() const;
-  Result<v1::PeekResponse> peek(const v1::PeekRequest& request);
   uint64_t garbage_count() const { return garbage_count_; }
 
  private:
@@ -167,6 +185,8 @@ class QueueCore final : private LogOwner {
 
   // --- LogOwner ---
   Status replay(RecordType type, std::string_view payload, LogPosition position) override;
+  Status replay_digest(RecordType type, std::string_view digest, LogPosition position,
+                       uint32_t payload_size) override;
   std::string snapshot() override;
   Status replay_message(std::string_view payload, LogPosition position, bool is_copy);
   Status replay_snapshot(std::string_view payload);

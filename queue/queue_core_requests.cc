@@ -19,7 +19,7 @@ constexpr size_t kPollMaxCount = 4'096;
 // Room kept in a reply frame for the fields around the bytes.
 constexpr int64_t kRangeBytes = 24;
 
-v1::Refused refused(v1::Refused::Reason reason, std::string detail) {
+v1::Refused refused(v1::RefusalReason reason, std::string detail) {
   v1::Refused refusal;
   refusal.set_reason(reason);
   refusal.set_detail(std::move(detail));
@@ -68,7 +68,7 @@ void QueueCore::handle_garbage(const std::string& peer, uint64_t request_id) {
   ++garbage_count_;
   if (request_id == 0) return;
   v1::QueueFrame frame;
-  *frame.mutable_refused() = refused(v1::Refused::REASON_INVALID, "the request cannot be read");
+  *frame.mutable_refused() = refused(v1::REFUSAL_REASON_INVALID, "the request cannot be read");
   reply(peer, request_id, 0, std::move(frame), 0);
 }
 
@@ -82,7 +82,7 @@ void QueueCore::handle(const std::string& peer, const v1::QueueFrame& frame, siz
   if (frame.kind_case() == v1::QueueFrame::kHeartbeat) {
     // Only a stranger hears back: it is a client that has not noticed our restart.
     if (client == nullptr) {
-      refuse(request, refused(v1::Refused::REASON_HELLO_WANTED, "say hello first"));
+      refuse(request, refused(v1::REFUSAL_REASON_HELLO_WANTED, "say hello first"));
     }
     return;
   }
@@ -92,14 +92,14 @@ void QueueCore::handle(const std::string& peer, const v1::QueueFrame& frame, siz
   }
   if (frame.kind_case() == v1::QueueFrame::kHello) return on_hello(request);
   if (client == nullptr) {
-    return refuse(request, refused(v1::Refused::REASON_HELLO_WANTED, "say hello first"));
+    return refuse(request, refused(v1::REFUSAL_REASON_HELLO_WANTED, "say hello first"));
   }
   if (frame.has_put()) request.bytes = static_cast<int64_t>(frame_bytes);
   ++client->held_count;
   client->held_bytes += request.bytes;
   if (client->held_count > options_.client_credit_count ||
       client->held_bytes > options_.client_credit_bytes) {
-    return refuse(request, refused(v1::Refused::REASON_CREDIT_EXCEEDED,
+    return refuse(request, refused(v1::REFUSAL_REASON_CREDIT_EXCEEDED,
                                    fmt::format("held_count={} held_bytes={}", client->held_count,
                                                client->held_bytes)));
   }
@@ -119,7 +119,7 @@ bool QueueCore::dispatch(const Request& request) {
     case v1::QueueFrame::kAbort:
       return on_settle(request, false);
     default:
-      refuse(request, refused(v1::Refused::REASON_INVALID, "not a request"));
+      refuse(request, refused(v1::REFUSAL_REASON_INVALID, "not a request"));
       return true;
   }
 }
@@ -127,10 +127,10 @@ bool QueueCore::dispatch(const Request& request) {
 void QueueCore::on_hello(const Request& request) {
   const v1::QueueHello& hello = request.frame.hello();
   if (!is_name(hello.client()) || hello.instance().size() > 64) {
-    return refuse(request, refused(v1::Refused::REASON_INVALID, "client is 1 to 128 bytes"));
+    return refuse(request, refused(v1::REFUSAL_REASON_INVALID, "client is 1 to 128 bytes"));
   }
   if (!clients_.contains(hello.client()) && clients_.size() >= options_.client_max_count) {
-    return refuse(request, refused(v1::Refused::REASON_CREDIT_EXCEEDED, "too many clients"));
+    return refuse(request, refused(v1::REFUSAL_REASON_CREDIT_EXCEEDED, "too many clients"));
   }
   // This connection may have had another name before.
   if (const auto old = peers_.find(request.peer);
@@ -164,24 +164,24 @@ bool QueueCore::on_open_producer(const Request& request) {
   const v1::OpenProducer& open = request.frame.open_producer();
   NamedQueue* queue = find_queue(open.queue());
   if (queue == nullptr) {
-    refuse(request, refused(v1::Refused::REASON_UNKNOWN_QUEUE, "no such queue"));
+    refuse(request, refused(v1::REFUSAL_REASON_UNKNOWN_QUEUE, "no such queue"));
     return true;
   }
   if (!is_name(open.producer())) {
-    refuse(request, refused(v1::Refused::REASON_INVALID, "producer is 1 to 128 bytes"), queue);
+    refuse(request, refused(v1::REFUSAL_REASON_INVALID, "producer is 1 to 128 bytes"), queue);
     return true;
   }
   const Producer* known = queue->producers.find(open.producer());
   const uint64_t epoch = known != nullptr ? known->epoch : 0;
   if (open.epoch() != 0 && open.epoch() <= epoch) {
-    v1::Refused refusal = refused(v1::Refused::REASON_FENCED, "a newer epoch is in force");
+    v1::Refused refusal = refused(v1::REFUSAL_REASON_FENCED, "a newer epoch is in force");
     refusal.set_expected_epoch(epoch);
     refuse(request, std::move(refusal), queue);
     return true;
   }
   if (open.epoch() != 0) {
     if (is_stopping_) {
-      refuse(request, refused(v1::Refused::REASON_STOPPING, "the service is stopping"), queue);
+      refuse(request, refused(v1::REFUSAL_REASON_STOPPING, "the service is stopping"), queue);
       return true;
     }
     if (!log_->has_room(2 * kNameMaxBytes, 1)) return false;
@@ -206,7 +206,7 @@ bool QueueCore::on_open_producer(const Request& request) {
 
 std::optional<v1::Refused> QueueCore::check_put(const NamedQueue& queue, const v1::Put& put) const {
   const auto invalid = [](std::string detail) {
-    return refused(v1::Refused::REASON_INVALID, std::move(detail));
+    return refused(v1::REFUSAL_REASON_INVALID, std::move(detail));
   };
   if (!is_name(put.producer())) return invalid("producer is 1 to 128 bytes");
   if (put.epoch() == 0 || put.first_sequence() == 0) return invalid("epoch and number are above 0");
@@ -220,7 +220,7 @@ std::optional<v1::Refused> QueueCore::check_put(const NamedQueue& queue, const v
     const auto size = static_cast<int64_t>(message.envelope().size() + message.body().size());
     if (size > options_.message_max_bytes) {
       return refused(
-          v1::Refused::REASON_TOO_LARGE,
+          v1::REFUSAL_REASON_TOO_LARGE,
           fmt::format("message_bytes={} message_max_bytes={}", size, options_.message_max_bytes));
     }
     if (queue.accepted_by_source.size() >= source_max_count() &&
@@ -229,7 +229,7 @@ std::optional<v1::Refused> QueueCore::check_put(const NamedQueue& queue, const v
     }
   }
   if (const size_t size = put_size(put); size > log_->unit_max_bytes()) {
-    return refused(v1::Refused::REASON_TOO_LARGE,
+    return refused(v1::REFUSAL_REASON_TOO_LARGE,
                    fmt::format("put_bytes={} put_max_bytes={}", size, log_->unit_max_bytes()));
   }
   return std::nullopt;
@@ -240,13 +240,13 @@ std::optional<v1::Refused> QueueCore::check_numbers(const NamedQueue& queue,
   const Producer* producer = queue.producers.find(put.producer());
   const uint64_t known_epoch = producer != nullptr ? producer->epoch : 0;
   if (put.epoch() < known_epoch) {
-    v1::Refused refusal = refused(v1::Refused::REASON_FENCED, "a newer epoch is in force");
+    v1::Refused refusal = refused(v1::REFUSAL_REASON_FENCED, "a newer epoch is in force");
     refusal.set_expected_epoch(known_epoch);
     return refusal;
   }
   const bool is_known = producer != nullptr && put.epoch() == known_epoch;
   if (!is_known && (producer != nullptr || put.first_sequence() > 1)) {
-    return refused(v1::Refused::REASON_UNKNOWN_PRODUCER, "open the producer's epoch first");
+    return refused(v1::REFUSAL_REASON_UNKNOWN_PRODUCER, "open the producer's epoch first");
   }
   const uint64_t expected = is_known ? producer->last_sequence + 1 : 1;
   const auto count = static_cast<uint64_t>(put.messages_size());
@@ -256,7 +256,7 @@ std::optional<v1::Refused> QueueCore::check_numbers(const NamedQueue& queue,
       repeat_count > 0 &&
       queue.producers.answers(put.producer(), put.first_sequence(), repeat_count).empty();
   if (put.first_sequence() > expected || is_forgotten) {
-    v1::Refused refusal = refused(v1::Refused::REASON_OUT_OF_SEQUENCE,
+    v1::Refused refusal = refused(v1::REFUSAL_REASON_OUT_OF_SEQUENCE,
                                   is_forgotten ? "stored, but its answer is no longer known"
                                                : "a put before this one is missing");
     refusal.set_expected_sequence(expected);
@@ -270,12 +270,12 @@ bool QueueCore::on_put(const Request& request) {
   const v1::Put& put = request.frame.put();
   NamedQueue* queue = find_queue(put.queue());
   if (queue == nullptr) {
-    refuse(request, refused(v1::Refused::REASON_UNKNOWN_QUEUE, "no such queue"));
+    refuse(request, refused(v1::REFUSAL_REASON_UNKNOWN_QUEUE, "no such queue"));
     return true;
   }
   auto refusal = check_put(*queue, put);
   if (!refusal && is_stopping_) {
-    refusal = refused(v1::Refused::REASON_STOPPING, "the service is stopping");
+    refusal = refused(v1::REFUSAL_REASON_STOPPING, "the service is stopping");
   }
   if (!refusal) refusal = check_numbers(*queue, put);
   if (refusal) {
@@ -289,9 +289,9 @@ bool QueueCore::on_put(const Request& request) {
       put.first_sequence() <= last ? std::min(count, last + 1 - put.first_sequence()) : 0;
   const bool stores = repeat_count < count;
   if (stores && is_full()) {
-    v1::Refused full = refused(v1::Refused::REASON_FULL, is_disk_full_ ? "the disk is nearly full"
-                                                         : is_quota_full_ ? "the quota is reached"
-                                                                          : "too many source keys");
+    v1::Refused full = refused(v1::REFUSAL_REASON_FULL, is_disk_full_    ? "the disk is nearly full"
+                                                        : is_quota_full_ ? "the quota is reached"
+                                                                         : "too many source keys");
     full.set_retry_after_ms(options_.full_retry_after.count());
     refuse(request, std::move(full), queue);
     return true;
@@ -379,16 +379,16 @@ bool QueueCore::on_receive(const Request& request) {
   const v1::Receive& receive = request.frame.receive();
   NamedQueue* queue = find_queue(receive.queue());
   if (queue == nullptr) {
-    refuse(request, refused(v1::Refused::REASON_UNKNOWN_QUEUE, "no such queue"));
+    refuse(request, refused(v1::REFUSAL_REASON_UNKNOWN_QUEUE, "no such queue"));
     return true;
   }
   if (receive.max_count() < 1 || receive.max_count() > kReceiveMaxCount ||
       receive.max_bytes() < 1 || receive.lease_ms() < 1 || receive.wait_ms() < 0) {
-    refuse(request, refused(v1::Refused::REASON_INVALID, "a limit is out of range"), queue);
+    refuse(request, refused(v1::REFUSAL_REASON_INVALID, "a limit is out of range"), queue);
     return true;
   }
   if (is_stopping_) {
-    refuse(request, refused(v1::Refused::REASON_STOPPING, "the service is stopping"), queue);
+    refuse(request, refused(v1::REFUSAL_REASON_STOPPING, "the service is stopping"), queue);
     return true;
   }
   const auto wait = std::chrono::milliseconds(std::min<int64_t>(receive.wait_ms(), 60'000));
@@ -497,12 +497,17 @@ void QueueCore::append_ranges(RecordType type, NamedQueue& queue,
 }
 
 bool QueueCore::on_settle(const Request& request, bool is_commit) {
-  const v1::Settle& settle = is_commit ? request.frame.commit() : request.frame.abort();
+  v1::Settle settle = request.frame.commit();
+  if (!is_commit) {
+    settle.set_queue(request.frame.abort().queue());
+    settle.set_lease_id(request.frame.abort().lease_id());
+    *settle.mutable_lookup_ids() = request.frame.abort().lookup_ids();
+  }
   const Client* client = client_of(request.peer);
   const auto it = leases_.find(settle.lease_id());
   if (client == nullptr || it == leases_.end() || it->second.client != client->name ||
       it->second.queue->name != settle.queue()) {
-    refuse(request, refused(v1::Refused::REASON_LEASE_LOST, "no such lease"),
+    refuse(request, refused(v1::REFUSAL_REASON_LEASE_LOST, "no such lease"),
            find_queue(settle.queue()));
     return true;
   }

@@ -146,7 +146,7 @@ void QueueCore::copy_keys(uint64_t generation, uint64_t& budget_bytes) {
   }
 }
 
-v1::ListQueuesResponse QueueCore::list_queues() const {
+v1::ListQueuesResponse QueueCore::list_queues(const v1::ListQueuesRequest& /*request*/) const {
   v1::ListQueuesResponse response;
   const int64_t now = clock_.unix_now_ns();
   int64_t live = 0;

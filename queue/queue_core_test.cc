@@ -239,7 +239,7 @@ TEST_F(QueueCoreTest, AGapInTheNumbersIsRefusedWithTheExpectedOne) {
   open_producer(5);
   put(5, 1, {{"a"}});
   const auto refused = put(5, 3, {{"c"}}).refused();
-  EXPECT_EQ(refused.reason(), v1::Refused::REASON_OUT_OF_SEQUENCE);
+  EXPECT_EQ(refused.reason(), v1::REFUSAL_REASON_OUT_OF_SEQUENCE);
   EXPECT_EQ(refused.expected_sequence(), 2u);
   EXPECT_EQ(info().depth(), 1);
 }
@@ -265,20 +265,20 @@ TEST_F(QueueCoreTest, APutThatOverlapsStoresOnlyWhatIsNew) {
 
 TEST_F(QueueCoreTest, AnOlderEpochIsFenced) {
   open_producer(5);
-  EXPECT_EQ(open_producer(5).refused().reason(), v1::Refused::REASON_FENCED);
+  EXPECT_EQ(open_producer(5).refused().reason(), v1::REFUSAL_REASON_FENCED);
   open_producer(7);
   const auto refused = put(5, 1, {{"a"}}).refused();
-  EXPECT_EQ(refused.reason(), v1::Refused::REASON_FENCED);
+  EXPECT_EQ(refused.reason(), v1::REFUSAL_REASON_FENCED);
   EXPECT_EQ(refused.expected_epoch(), 7u);
   crash();
-  EXPECT_EQ(put(5, 1, {{"a"}}).refused().reason(), v1::Refused::REASON_FENCED);
+  EXPECT_EQ(put(5, 1, {{"a"}}).refused().reason(), v1::REFUSAL_REASON_FENCED);
   EXPECT_EQ(info().depth(), 0);
 }
 
 TEST_F(QueueCoreTest, AnUnknownProducerThatGoesOnAboveOneIsRefused) {
-  EXPECT_EQ(put(5, 2, {{"a"}}).refused().reason(), v1::Refused::REASON_UNKNOWN_PRODUCER);
+  EXPECT_EQ(put(5, 2, {{"a"}}).refused().reason(), v1::REFUSAL_REASON_UNKNOWN_PRODUCER);
   EXPECT_EQ(put(5, 1, {{"a"}}).put_reply().results_size(), 1);
-  EXPECT_EQ(put(6, 1, {{"a"}}).refused().reason(), v1::Refused::REASON_UNKNOWN_PRODUCER);
+  EXPECT_EQ(put(6, 1, {{"a"}}).refused().reason(), v1::REFUSAL_REASON_UNKNOWN_PRODUCER);
 }
 
 TEST_F(QueueCoreTest, TheLastNumberIsToldAfterARestart) {
@@ -347,7 +347,7 @@ TEST_F(QueueCoreTest, AnExpiredLeaseGivesItsMessagesOutAgain) {
   const auto second = receive();
   ASSERT_EQ(second.messages_size(), 1);
   EXPECT_EQ(second.messages(0).delivery_count(), 2);
-  EXPECT_EQ(commit(first.lease_id()).refused().reason(), v1::Refused::REASON_LEASE_LOST);
+  EXPECT_EQ(commit(first.lease_id()).refused().reason(), v1::REFUSAL_REASON_LEASE_LOST);
   EXPECT_EQ(info().redelivered_count(), 1);
 }
 
@@ -402,7 +402,7 @@ TEST_F(QueueCoreTest, AReplyThatCannotBeDeliveredGivesItsLeaseBack) {
 TEST_F(QueueCoreTest, AnotherClientsLeaseCannotBeSettled) {
   store({{"a"}});
   const auto lease = receive();
-  EXPECT_EQ(commit(lease.lease_id(), {}, "p").refused().reason(), v1::Refused::REASON_LEASE_LOST);
+  EXPECT_EQ(commit(lease.lease_id(), {}, "p").refused().reason(), v1::REFUSAL_REASON_LEASE_LOST);
 }
 
 TEST_F(QueueCoreTest, DeliveryCountsSurviveARestart) {
@@ -476,7 +476,7 @@ TEST_F(QueueCoreTest, AboveTheQuotaPutsAreFullAndCommitsFit) {
     reply = put(5, sequence, {{big}});
     core_->tick();
   } while (reply.has_put_reply() && ++sequence < 10);
-  EXPECT_EQ(reply.refused().reason(), v1::Refused::REASON_FULL);
+  EXPECT_EQ(reply.refused().reason(), v1::REFUSAL_REASON_FULL);
   EXPECT_GT(reply.refused().retry_after_ms(), 0);
   EXPECT_EQ(info().depth(), 3);
   // What is stored already is answered though full.
@@ -498,7 +498,7 @@ TEST_F(QueueCoreTest, TooLittleFreeDiskIsFull) {
   clock_.advance(seconds(2));
   core_->tick();
   EXPECT_TRUE(first.has_put_reply()) << first.ShortDebugString();
-  EXPECT_EQ(put(5, 2, {{"b"}}).refused().reason(), v1::Refused::REASON_FULL);
+  EXPECT_EQ(put(5, 2, {{"b"}}).refused().reason(), v1::REFUSAL_REASON_FULL);
   EXPECT_TRUE(commit(receive().lease_id()).has_settle_reply());
 }
 
@@ -507,30 +507,30 @@ TEST_F(QueueCoreTest, MoreThanTheCreditIsRefused) {
   open();
   for (int i = 0; i < 2; ++i) EXPECT_THAT(ask("c", receive_frame(10, 1'000)), IsEmpty());
   EXPECT_EQ(ask_one("c", receive_frame(10, 1'000)).refused().reason(),
-            v1::Refused::REASON_CREDIT_EXCEEDED);
+            v1::REFUSAL_REASON_CREDIT_EXCEEDED);
 }
 
 TEST_F(QueueCoreTest, TooLargeMessagesAreRefused) {
   open_producer(5);
   EXPECT_EQ(put(5, 1, {{std::string(32 * 1024 + 1, 'x')}}).refused().reason(),
-            v1::Refused::REASON_TOO_LARGE);
+            v1::REFUSAL_REASON_TOO_LARGE);
 }
 
 TEST_F(QueueCoreTest, AStrangerIsAskedForAHello) {
   EXPECT_EQ(ask_one("stranger", receive_frame()).refused().reason(),
-            v1::Refused::REASON_HELLO_WANTED);
+            v1::REFUSAL_REASON_HELLO_WANTED);
 }
 
 TEST_F(QueueCoreTest, AnUnknownQueueIsRefused) {
   auto frame = receive_frame();
   frame.mutable_receive()->set_queue("other");
-  EXPECT_EQ(ask_one("c", frame).refused().reason(), v1::Refused::REASON_UNKNOWN_QUEUE);
+  EXPECT_EQ(ask_one("c", frame).refused().reason(), v1::REFUSAL_REASON_UNKNOWN_QUEUE);
 }
 
 TEST_F(QueueCoreTest, WhileStoppingPutsAreRefused) {
   open_producer(5);
   core_->start_stopping();
-  EXPECT_EQ(put(5, 1, {{"a"}}).refused().reason(), v1::Refused::REASON_STOPPING);
+  EXPECT_EQ(put(5, 1, {{"a"}}).refused().reason(), v1::REFUSAL_REASON_STOPPING);
 }
 
 TEST_F(QueueCoreTest, TooManyRequestsForOneGroupWaitForTheNext) {
@@ -561,7 +561,7 @@ TEST_F(QueueCoreTest, ManyRepeatsOfSourceKeysDoNotOutgrowTheControlState) {
   for (int i = 0; i < 300; ++i) store(repeats);
   const uint64_t last = open_producer(0).open_producer_reply().last_sequence();
   EXPECT_EQ(put(5, last - 19, repeats).put_reply().results_size(), 20);
-  EXPECT_EQ(put(5, 3, repeats).refused().reason(), v1::Refused::REASON_OUT_OF_SEQUENCE);
+  EXPECT_EQ(put(5, 3, repeats).refused().reason(), v1::REFUSAL_REASON_OUT_OF_SEQUENCE);
   crash();
   EXPECT_EQ(put(5, last - 19, repeats).put_reply().results_size(), 20);
 }

@@ -80,6 +80,15 @@ void QueueService::fail(Status status) {
 
 Status QueueService::call(const std::function<void(QueueCore&)>& work) {
   Call call{.work = &work};
+  return run_call(call);
+}
+
+Status QueueService::change(const std::function<void(QueueCore&)>& work) {
+  Call call{.work = &work, .must_be_durable = true};
+  return run_call(call);
+}
+
+Status QueueService::run_call(Call& call) {
   base::MutexLock lock(mutex_);
   if (has_ended_) return unavailable("the queue service has ended");
   calls_.push_back(&call);

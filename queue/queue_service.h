@@ -58,6 +58,8 @@ class QueueService {
 
   // Runs `work` on the core's thread and waits. Errors: kUnavailable (stopped or failed).
   Status call(const std::function<void(QueueCore&)>& work);
+  // The same, and waits until everything that `work` appended is durable.
+  Status change(const std::function<void(QueueCore&)>& work);
 
   // Why the service ended by itself; OK while it runs.
   Status failure() const;
@@ -68,9 +70,11 @@ class QueueService {
  private:
   struct Call {
     const std::function<void(QueueCore&)>* work = nullptr;
+    bool must_be_durable = false;
     bool is_done = false;
     bool was_run = false;
   };
+  Status run_call(Call& call);
 
   QueueService(base::Clock& clock, const QueueServiceOptions& options,
                std::unique_ptr<QueueCore> core);

@@ -142,22 +142,22 @@ bool PutPipeline::on_reply(const v1::QueueFrame& frame, nanoseconds now) {
 void PutPipeline::on_refused(Batch& batch, const v1::Refused& refused, nanoseconds now) {
   const bool is_first = &batch == &in_flight_.front();
   switch (refused.reason()) {
-    case v1::Refused::REASON_FULL:
+    case v1::REFUSAL_REASON_FULL:
       hold_until_ = now + milliseconds(std::max<int64_t>(1, refused.retry_after_ms()));
       break;
-    case v1::Refused::REASON_CREDIT_EXCEEDED:
-    case v1::Refused::REASON_STOPPING:
+    case v1::REFUSAL_REASON_CREDIT_EXCEEDED:
+    case v1::REFUSAL_REASON_STOPPING:
       hold_until_ = now + kRetryDelay;
       break;
-    case v1::Refused::REASON_OUT_OF_SEQUENCE:
+    case v1::REFUSAL_REASON_OUT_OF_SEQUENCE:
       // Behind a refused batch this is what must come; at the front our numbers are wrong.
       if (is_first && !is_draining_) {
         trouble_ = Trouble::kResync;
         return;
       }
       break;
-    case v1::Refused::REASON_INVALID:
-    case v1::Refused::REASON_TOO_LARGE:
+    case v1::REFUSAL_REASON_INVALID:
+    case v1::REFUSAL_REASON_TOO_LARGE:
       if (batch.puts.size() == 1) {
         end(batch.puts[0], invalid_argument("the queue refused the message: " + refused.detail()));
         batch.puts.clear();
@@ -165,11 +165,11 @@ void PutPipeline::on_refused(Batch& batch, const v1::Refused& refused, nanosecon
         single_count_ = batch.puts.size();
       }
       break;
-    case v1::Refused::REASON_UNKNOWN_QUEUE:
+    case v1::REFUSAL_REASON_UNKNOWN_QUEUE:
       for (Put& put : batch.puts) end(put, not_found("the queue service has no such queue"));
       batch.puts.clear();
       break;
-    case v1::Refused::REASON_FENCED:
+    case v1::REFUSAL_REASON_FENCED:
       trouble_ = Trouble::kFenced;
       return;
     default:

@@ -58,7 +58,7 @@ class PutPipelineTest : public ::testing::Test {
     }
     EXPECT_TRUE(pipeline_.on_reply(reply, now_));
   }
-  void refuse(size_t index, v1::Refused::Reason reason) {
+  void refuse(size_t index, v1::RefusalReason reason) {
     v1::QueueFrame reply;
     reply.set_request_id(frames_[index].request_id());
     reply.mutable_refused()->set_reason(reason);
@@ -102,9 +102,9 @@ TEST_F(PutPipelineTest, AFullQueueIsTriedAgainAfterTheDelayUnderTheSameNumbers) 
   send();
   put("b");
   send();
-  refuse(0, v1::Refused::REASON_FULL);
+  refuse(0, v1::REFUSAL_REASON_FULL);
   EXPECT_THAT(send(), IsEmpty());
-  refuse(1, v1::Refused::REASON_OUT_OF_SEQUENCE);
+  refuse(1, v1::REFUSAL_REASON_OUT_OF_SEQUENCE);
   EXPECT_THAT(send(), IsEmpty()) << "the delay is kept";
   now_ += milliseconds(100);
   EXPECT_THAT(send(), ElementsAre("1:ab"));
@@ -115,7 +115,7 @@ TEST_F(PutPipelineTest, AFullQueueIsTriedAgainAfterTheDelayUnderTheSameNumbers) 
 TEST_F(PutPipelineTest, APutRefusedAsFullIsWithdrawnAtItsDeadline) {
   put("a", now_ + milliseconds(50));
   send();
-  refuse(0, v1::Refused::REASON_FULL);
+  refuse(0, v1::REFUSAL_REASON_FULL);
   now_ += milliseconds(60);
   pipeline_.expire(now_);
   EXPECT_THAT(ends(), ElementsAre("a=DEADLINE_EXCEEDED"));
@@ -171,10 +171,10 @@ TEST_F(PutPipelineTest, OneBadMessageOfABatchIsFoundAndTheRestStored) {
   EXPECT_THAT(send(), ElementsAre("3:abcd"));
   answer(0);
   answer(1);
-  refuse(2, v1::Refused::REASON_INVALID);
+  refuse(2, v1::REFUSAL_REASON_INVALID);
   EXPECT_THAT(send(), ElementsAre("3:a", "4:b"));
   answer(3);
-  refuse(4, v1::Refused::REASON_INVALID);
+  refuse(4, v1::REFUSAL_REASON_INVALID);
   EXPECT_THAT(send(), ElementsAre("4:c", "5:d"));
   answer(5);
   answer(6);
@@ -184,7 +184,7 @@ TEST_F(PutPipelineTest, OneBadMessageOfABatchIsFoundAndTheRestStored) {
 TEST_F(PutPipelineTest, WrongNumbersAtTheFrontAskForAResync) {
   put("a");
   send();
-  refuse(0, v1::Refused::REASON_OUT_OF_SEQUENCE);
+  refuse(0, v1::REFUSAL_REASON_OUT_OF_SEQUENCE);
   EXPECT_EQ(pipeline_.trouble(), PutPipeline::Trouble::kResync);
   pipeline_.on_disconnected();
   pipeline_.on_resumed(0);
@@ -194,7 +194,7 @@ TEST_F(PutPipelineTest, WrongNumbersAtTheFrontAskForAResync) {
 TEST_F(PutPipelineTest, AFencedProducerSaysSo) {
   put("a");
   send();
-  refuse(0, v1::Refused::REASON_FENCED);
+  refuse(0, v1::REFUSAL_REASON_FENCED);
   EXPECT_EQ(pipeline_.trouble(), PutPipeline::Trouble::kFenced);
   pipeline_.end_all(StatusCode::kFailedPrecondition);
   EXPECT_THAT(ends(), ElementsAre("a=FAILED_PRECONDITION?"));

@@ -149,7 +149,8 @@ class ZmqQueueClient final : public QueueClient {
     v1::QueueFrame answer;
   };
 
-  void fill(v1::Settle& settle, uint64_t lease_id, const std::vector<uint64_t>& lookup_ids) const {
+  template <class Settle>
+  void fill(Settle& settle, uint64_t lease_id, const std::vector<uint64_t>& lookup_ids) const {
     settle.set_queue(options_.queue);
     settle.set_lease_id(lease_id);
     for (const uint64_t id : lookup_ids) settle.add_lookup_ids(id);
@@ -331,7 +332,7 @@ class ZmqQueueClient final : public QueueClient {
   }
 
   void on_frame(v1::QueueFrame& frame) {
-    if (frame.has_refused() && frame.refused().reason() == v1::Refused::REASON_HELLO_WANTED) {
+    if (frame.has_refused() && frame.refused().reason() == v1::REFUSAL_REASON_HELLO_WANTED) {
       return reconnect("the service does not know us");
     }
     if (state_ != State::kReady) {
@@ -361,7 +362,7 @@ class ZmqQueueClient final : public QueueClient {
       pipeline_.on_opened(frame.open_producer_reply().epoch());
       return become_ready();
     }
-    if (frame.has_refused() && frame.refused().reason() == v1::Refused::REASON_UNKNOWN_QUEUE) {
+    if (frame.has_refused() && frame.refused().reason() == v1::REFUSAL_REASON_UNKNOWN_QUEUE) {
       LOG_ERROR("queue client: the service has no queue={}", options_.queue);
     }
     reconnect("refused");
@@ -450,13 +451,13 @@ class ZmqQueueClient final : public QueueClient {
     Status status;
     if (answer.has_refused()) {
       switch (answer.refused().reason()) {
-        case v1::Refused::REASON_LEASE_LOST:
+        case v1::REFUSAL_REASON_LEASE_LOST:
           status = aborted("the lease was lost");
           break;
-        case v1::Refused::REASON_UNKNOWN_QUEUE:
+        case v1::REFUSAL_REASON_UNKNOWN_QUEUE:
           status = not_found("the queue service has no such queue");
           break;
-        case v1::Refused::REASON_INVALID:
+        case v1::REFUSAL_REASON_INVALID:
           status = invalid_argument(answer.refused().detail());
           break;
         default:

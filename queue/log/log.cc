@@ -145,9 +145,9 @@ bool Log::has_room(uint64_t payload_bytes, uint64_t count) const {
   return buffer_->size() - base_bytes_ + records <= group_max_bytes_;
 }
 
-LogPosition Log::append(RecordType type, std::string_view payload) {
+LogPosition Log::append(RecordType type, std::string_view payload, std::string_view digest) {
   begin_record().append(payload);
-  return end_record(type);
+  return end_record(type, digest);
 }
 
 std::string& Log::begin_record() {
@@ -156,7 +156,7 @@ std::string& Log::begin_record() {
   return *buffer_;
 }
 
-LogPosition Log::end_record(RecordType type) {
+LogPosition Log::end_record(RecordType type, std::string_view /*digest*/) {
   encoder().finish(*buffer_, record_begin_, type);
   ++open_->record_count;
   CHECK(open_->position.offset + buffer_->size() <= options_.segment_bytes,

@@ -54,6 +54,11 @@ class LogOwner {
   virtual ~LogOwner() = default;
   // One record of the past, in order. `position` is where it can be read from now on.
   virtual Status replay(RecordType type, std::string_view payload, LogPosition position) = 0;
+  // The same of a record in a segment whose summary is read in its place: what end_record() was
+  // given as `digest`. Records without one are left out, and so are snapshots: a later segment's
+  // snapshot, which is replayed, holds what they said.
+  virtual Status replay_digest(RecordType type, std::string_view digest, LogPosition position,
+                               uint32_t payload_size) = 0;
   // The serialised LogSnapshot of the state as of the last append() or replay().
   virtual std::string snapshot() = 0;
 };
@@ -94,10 +99,12 @@ class Log {
   // Opens the group if there is none, with a snapshot where a segment begins: call it before the
   // state that the next record describes is changed.
   void prepare_append();
-  LogPosition append(RecordType type, std::string_view payload);
+  // `digest`: what recovery needs of the record when its segment is read by its summary; empty: the
+  // next snapshot says it.
+  LogPosition append(RecordType type, std::string_view payload, std::string_view digest = {});
   // The same in place: append the payload to the string given, then end_record().
   std::string& begin_record();
-  LogPosition end_record(RecordType type);
+  LogPosition end_record(RecordType type, std::string_view digest = {});
 
   bool is_group_open() const { return open_ != nullptr; }
   uint64_t open_bytes() const { return open_ ? buffer_->size() : 0; }

@@ -155,7 +155,7 @@ TEST_F(QueueHostileTest, FramesWithARightChecksumAndForeignContentsNeverCrash) {
 TEST_F(QueueHostileTest, WrongRequestsAreRefusedWithTheirReason) {
   auto socket = attacker();
   EXPECT_EQ((send(socket, base::encode_frame(put_frame())), answer(socket).refused().reason()),
-            v1::Refused::REASON_HELLO_WANTED);
+            v1::REFUSAL_REASON_HELLO_WANTED);
   v1::QueueFrame hello;
   hello.set_request_id(1);
   hello.mutable_hello()->set_client("hostile");
@@ -167,22 +167,21 @@ TEST_F(QueueHostileTest, WrongRequestsAreRefusedWithTheirReason) {
     send(socket, base::encode_frame(frame));
     return answer(socket).refused().reason();
   };
-  using Refused = v1::Refused;
-  EXPECT_EQ(refused([](v1::Put& put) { put.set_queue("x"); }), Refused::REASON_UNKNOWN_QUEUE);
-  EXPECT_EQ(refused([](v1::Put& put) { put.clear_producer(); }), Refused::REASON_INVALID);
-  EXPECT_EQ(refused([](v1::Put& put) { put.clear_epoch(); }), Refused::REASON_INVALID);
-  EXPECT_EQ(refused([](v1::Put& put) { put.clear_messages(); }), Refused::REASON_INVALID);
+  EXPECT_EQ(refused([](v1::Put& put) { put.set_queue("x"); }), v1::REFUSAL_REASON_UNKNOWN_QUEUE);
+  EXPECT_EQ(refused([](v1::Put& put) { put.clear_producer(); }), v1::REFUSAL_REASON_INVALID);
+  EXPECT_EQ(refused([](v1::Put& put) { put.clear_epoch(); }), v1::REFUSAL_REASON_INVALID);
+  EXPECT_EQ(refused([](v1::Put& put) { put.clear_messages(); }), v1::REFUSAL_REASON_INVALID);
   EXPECT_EQ(refused([](v1::Put& put) { put.mutable_messages(0)->clear_source(); }),
-            Refused::REASON_INVALID);
+            v1::REFUSAL_REASON_INVALID);
   EXPECT_EQ(
       refused([](v1::Put& put) { put.mutable_messages(0)->set_source_key(std::string(513, 'x')); }),
-      Refused::REASON_INVALID);
+      v1::REFUSAL_REASON_INVALID);
   EXPECT_EQ(refused([](v1::Put& put) {
               put.mutable_messages(0)->set_body(std::string(128 * 1024 + 1, 'x'));
             }),
-            Refused::REASON_TOO_LARGE);
+            v1::REFUSAL_REASON_TOO_LARGE);
   EXPECT_EQ(refused([](v1::Put& put) { put.set_first_sequence(~uint64_t{0}); }),
-            Refused::REASON_INVALID);
+            v1::REFUSAL_REASON_INVALID);
   EXPECT_EQ(depth(), 0);
 }
 
@@ -196,7 +195,7 @@ TEST_F(QueueHostileTest, ARequestThatCannotBeReadIsRefusedWhereItsIdCan) {
   send(socket, frame + body);
   const auto refused = answer(socket);
   EXPECT_EQ(refused.request_id(), 7u);
-  EXPECT_EQ(refused.refused().reason(), v1::Refused::REASON_INVALID);
+  EXPECT_EQ(refused.refused().reason(), v1::REFUSAL_REASON_INVALID);
 }
 
 // --- the built service under attack ---

@@ -28,6 +28,10 @@ class RecordKeeper final : public queue::LogOwner {
   };
   Status replay(queue::RecordType type, std::string_view payload,
                 queue::LogPosition position) override;
+  Status replay_digest(queue::RecordType /*type*/, std::string_view /*digest*/,
+                       queue::LogPosition /*position*/, uint32_t /*payload_size*/) override {
+    return {};
+  }
   std::string snapshot() override;
 
   std::map<uint64_t, Kept> records;
