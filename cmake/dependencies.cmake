@@ -36,8 +36,13 @@ add_library(foreign_grpc_reflection INTERFACE)
 target_link_libraries(foreign_grpc_reflection INTERFACE
   -Wl,--push-state,--no-as-needed grpc++_reflection -Wl,--pop-state foreign_grpc)
 
+# Flat hash maps, where millions of entries have to fit.
+add_library(foreign_absl_containers INTERFACE)
+target_link_libraries(foreign_absl_containers INTERFACE absl_raw_hash_set absl_hash)
+verbatim_foreign(libsodium libsodium)
+
 # Optional: used by some targets only. REQUIRED where the target is created.
-foreach(optional libxslt re2 libsodium prometheus-cpp-pull)
+foreach(optional libxslt re2 prometheus-cpp-pull)
   string(REGEX REPLACE "[^a-z0-9]" "_" optional_name ${optional})
   pkg_check_modules(${optional_name} QUIET ${optional})
   if(${optional_name}_FOUND)

@@ -1,5 +1,5 @@
-// QueueCore: all queues of the service, without sockets: requests go in, replies come out, the log
-// lies below. The service drives it; tests drive it alone.
+// QueueCore: the queue service without sockets: requests go in, replies come out, the QueueStore
+// with its log lies below. The service drives it; tests drive it alone.
 //
 //   handle() ─> records into the open group, reply held ─> seal() ─ write() ─> group_done()
 //                                                                                  └─> replies
@@ -9,6 +9,8 @@
 // I3 Whatever decides an answer (numbers, source keys, verdicts, counts) is in the log before it.
 // I4 A client's held requests are bounded by its credit; clients, polls and waiting requests are
 //    bounded too.
+// I5 A message ends by a commit, a move or a destruction that an operator has confirmed; nothing
+//    else takes it away.
 //
 // Threads: one; only Log::write may run elsewhere.
 #pragma once
@@ -16,6 +18,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -29,11 +32,7 @@
 #include "base/clock.h"
 #include "base/file_system.h"
 #include "base/status.h"
-#include "queue/log/log.h"
-#include "queue/message_index.h"
-#include "queue/message_record.h"
-#include "queue/producers.h"
-#include "queue/source_keys.h"
+#include "queue/state/queue_store.h"
 #include "verbatim/v1/admin.pb.h"
 #include "verbatim/v1/queue.pb.h"
 
@@ -49,12 +48,22 @@ struct CoreOptions {
   int64_t client_credit_bytes = 32 * 1024 * 1024;
   int64_t client_credit_count = 256;
   int64_t quota_bytes = int64_t{64} * 1024 * 1024 * 1024;
+  int64_t quota_messages = 0;
+  int low_mark_percent = 95;
   int64_t free_disk_min_bytes = 0;
+  int64_t copy_bytes_per_second = 64 * 1024 * 1024;
   std::chrono::milliseconds full_retry_after{250};
   // Clients known at once.
   size_t client_max_count = 1'024;
   // Memory for source keys; above it puts with a source key are "full" until the window has moved.
   size_t source_key_max_bytes = size_t{2} * 1024 * 1024 * 1024;
+  // Alarms.
+  std::chrono::milliseconds alarm_age{900'000};
+  int64_t alarm_dead_letters = 0;
+  // May this key (its name; empty on plain connections) put to, or receive from, this queue? Empty:
+  // everyone may everything.
+  std::function<bool(std::string_view user, std::string_view queue)> may_put;
+  std::function<bool(std::string_view user, std::string_view queue)> may_receive;
 };
 
 // A reply on its way out.
@@ -64,49 +73,24 @@ struct Outgoing {
   uint64_t lease_id = 0;  // the lease it gives, if any
 };
 
-// One named queue.
-struct NamedQueue {
-  NamedQueue(std::chrono::milliseconds window, size_t run_max_count)
-      : producers(run_max_count), source_keys(window) {}
-  uint32_t id = 0;
-  std::string name;
-  uint64_t next_lookup_id = 1;
-  int64_t accepted_count = 0;
-  int64_t committed_count = 0;
-  int64_t repeat_count = 0;
-  int64_t redelivered_count = 0;
-  std::map<std::string, uint64_t, std::less<>> accepted_by_source;
-  std::map<std::string, int64_t> refused;
-  MessageIndex index;
-  Producers producers;
-  SourceKeys source_keys;
-
-  struct Poll {
-    std::string peer;
-    uint64_t request_id = 0;
-    v1::Receive request;
-    std::chrono::nanoseconds until{};
-  };
-  std::deque<Poll> polls;
-};
-
-class QueueCore final : private LogOwner {
+class QueueCore {
  public:
-  // Recovers the log and makes the configured queues. Errors: those of Log::open.
+  // Recovers the log and makes the configured queues. Errors: those of QueueStore::open.
   static Result<std::unique_ptr<QueueCore>> open(base::FileSystem& file_system, base::Clock& clock,
                                                  const CoreOptions& options);
-  ~QueueCore() override;
 
-  // One request; `frame_bytes` counts for the client's credit.
-  void handle(const std::string& peer, const v1::QueueFrame& frame, size_t frame_bytes);
+  // One request; `frame_bytes` counts for the client's credit, `user` is the name of its key.
+  void handle(const std::string& peer, v1::QueueFrame frame, size_t frame_bytes,
+              const std::string& user = {});
   // A frame that could not be read; refused where its id could (> 0).
   void handle_garbage(const std::string& peer, uint64_t request_id);
-  // Expires what is due. Call it often.
+  // Does what is due. Call it often; it is cheap when nothing is.
   void tick();
 
   // True if a request waits for room in the log: take no more before group_done().
   bool is_full_of_requests() const { return !waiting_.empty(); }
-  Log& log() { return *log_; }
+  Log& log() { return store_->log(); }
+  const QueueStore& store() const { return *store_; }
   // Closes the open group, if there is one and none is in flight; the replies behind it wait.
   std::unique_ptr<LogGroup> seal();
   std::unique_ptr<LogGroup> seal_mark();
@@ -118,7 +102,7 @@ class QueueCore final : private LogOwner {
   std::vector<Outgoing> take_outgoing();
   // True for a connection that has said hello.
   bool is_client(const std::string& peer) const { return peers_.contains(peer); }
-  // The peer is gone: what it was given under a lease goes back.
+  // The peer is gone: what it was given under a lease goes back, as not tried.
   void undeliverable(const Outgoing& outgoing);
 
   // From now on puts and receives are refused; what is in the log is finished as ever.
@@ -126,6 +110,7 @@ class QueueCore final : private LogOwner {
 
   // A read of the log failed: the service must end.
   const Status& fatal() const { return fatal_; }
+  uint64_t garbage_count() const { return garbage_count_; }
 
   // --- for QueueAdminService: queue_core_admin.cc. What changes something has appended its records
   // on return; they are durable when the group open then is done (QueueService::change waits for
@@ -133,7 +118,7 @@ class QueueCore final : private LogOwner {
   Status create_queue(const v1::CreateQueueRequest& request);
   Status configure_queue(const v1::ConfigureQueueRequest& request);
   Status switch_queue(const v1::SwitchQueueRequest& request);
-  // Gives the transfer that empties it, 0 if it was empty and is gone.
+  // Gives the transfer that empties it and then takes it away.
   Result<uint64_t> delete_queue(const v1::DeleteQueueRequest& request);
   Result<uint64_t> start_transfer(const v1::TransferRequest& request);
   void stop_transfer(uint64_t transfer_id);
@@ -141,143 +126,216 @@ class QueueCore final : private LogOwner {
   Result<v1::TransferProgress> transfer_progress(uint64_t transfer_id) const;
   Result<v1::DestroyDeadLettersResponse> destroy_dead_letters(
       const v1::DestroyDeadLettersRequest& request);
+  // A portion: call it until nothing is trimmed any more.
   Result<v1::TrimJournalResponse> trim_journal(const v1::TrimJournalRequest& request);
+
+  // --- looking: queue_core_view.cc ---
   v1::ListQueuesResponse list_queues(const v1::ListQueuesRequest& request = {}) const;
   Result<v1::PeekResponse> peek(const v1::PeekRequest& request);
   // Everything that is an alarm now.
   std::vector<base::AlarmCondition> alarm_conditions() const;
   // What needs a person's attention.
   std::vector<std::string> notices() const;
-  uint64_t garbage_count() const { return garbage_count_; }
 
  private:
   struct Client {
     std::string name;
     std::string instance;
     std::string peer;
+    std::string user;
     std::chrono::nanoseconds last_seen{};
     int64_t held_count = 0;
     int64_t held_bytes = 0;
     bool is_silent = false;
   };
   struct Lease {
-    NamedQueue* queue = nullptr;
+    uint32_t queue_id = 0;
     std::string client;
-    std::set<uint64_t> lookup_ids;
+    std::vector<uint64_t> lookup_ids;  // ascending; some may have left it
+    size_t left_count = 0;
     std::chrono::nanoseconds until{};
+    uint64_t push_request_id = 0;  // of the subscription that it was pushed to
+    bool is_committing = false;    // its commit waits for the journal
+    bool is_untried = false;       // when it ends, its messages count as not tried
   };
   struct Request {
     std::string peer;
+    std::string user;
     v1::QueueFrame frame;
     int64_t bytes = 0;
-  };
-  struct SegmentUse {
-    int64_t message_count = 0;
-    int64_t bytes = 0;
+    int64_t settled_count = 0;  // by the parts of it that are done
   };
   // A reply that waits for its group, and what it held of the client's credit.
   struct HeldReply {
     Outgoing outgoing;
     int64_t held_bytes = 0;
+    bool is_push = false;
+  };
+  // Messages on their way from queue to queue in the background: queue_core_transfer.cc.
+  struct Transfer {
+    v1::TransferRequest request;
+    uint32_t from_id = 0;
+    uint32_t to_id = 0;  // 0: where each came from
+    v1::EndReason reason = v1::END_REASON_UNSPECIFIED;
+    bool deletes_queue = false;
+    uint64_t next_lookup_id = 0;
+    uint64_t last_lookup_id = 0;
+    v1::TransferProgress progress;
+    double tokens = 0;
+    std::chrono::nanoseconds last_step{};
+    std::chrono::nanoseconds ended{};
+  };
+  struct DestroyToken {
+    std::string request;  // serialised, without the token
+    std::vector<uint64_t> lookup_ids;
+    std::chrono::nanoseconds until{};
   };
 
   QueueCore(base::FileSystem& file_system, base::Clock& clock, const CoreOptions& options);
+  Status check_options() const;
+  Status make_configured_queues();
+  void recover_tries();
 
-  // --- LogOwner ---
-  Status replay(RecordType type, std::string_view payload, LogPosition position) override;
-  Status replay_digest(RecordType type, std::string_view digest, LogPosition position,
-                       uint32_t payload_size) override;
-  std::string snapshot() override;
-  Status replay_message(std::string_view payload, LogPosition position, bool is_copy);
-  Status replay_snapshot(std::string_view payload);
-  void replay_put(const v1::LogPut& put);
-  void replay_ranges(const v1::LogRanges& ranges, bool is_commit);
-
-  // --- requests; queue_core_requests.cc ---
+  // --- requests ---
   // False: no room in the open group, try again later.
-  bool dispatch(const Request& request);
-  void on_hello(const Request& request);
+  bool dispatch(Request& request);
+  void run_waiting();
+  // queue_core_put.cc
   bool on_open_producer(const Request& request);
   bool on_put(const Request& request);
+  std::optional<v1::Refused> check_put(const NamedQueue& queue, const Request& request) const;
+  std::optional<v1::Refused> check_numbers(const NamedQueue& queue, const Request& request) const;
+  std::optional<v1::Refused> check_full(NamedQueue& queue, const v1::Put& put);
+  bool store_put(NamedQueue& queue, const v1::Put& put, size_t repeat_count, v1::PutReply& reply);
+  // queue_core_receive.cc
   bool on_receive(const Request& request);
-  bool on_settle(const Request& request, bool is_commit);
-  std::optional<v1::Refused> check_put(const NamedQueue& queue, const v1::Put& put) const;
-  std::optional<v1::Refused> check_numbers(const NamedQueue& queue, const v1::Put& put) const;
-  void store_put(NamedQueue& queue, const v1::Put& put, size_t repeat_count, v1::PutReply& reply);
-  uint64_t store_message(NamedQueue& queue, const v1::PutMessage& message, int64_t now);
-  bool serve(NamedQueue& queue, const NamedQueue::Poll& poll);
-  void serve_polls(NamedQueue& queue);
-  void fill_messages(NamedQueue& queue, const std::vector<uint64_t>& lookup_ids,
-                     v1::ReceiveReply& reply);
-  void append_ranges(RecordType type, NamedQueue& queue, const std::vector<uint64_t>& lookup_ids);
-  void commit_messages(NamedQueue& queue, const std::vector<uint64_t>& lookup_ids);
-  void run_waiting();
+  bool on_subscribe(const Request& request);
+  bool on_commit(Request& request);
+  bool on_abort(Request& request);
+  bool on_abandon(Request& request);
+  bool on_extend(const Request& request);
+  bool serve(NamedQueue& queue, Demand& demand);
+  bool may_serve(NamedQueue& queue, const Demand& demand);
+  void serve_demands(NamedQueue& queue);
+  void serve_all();
+  bool fill_reply(NamedQueue& queue, const std::vector<uint64_t>& lookup_ids,
+                  v1::ReceiveReply& reply);
+  struct Leased {
+    uint64_t lease_id = 0;
+    Lease* lease = nullptr;
+    NamedQueue* queue = nullptr;
+  };
+  std::optional<Leased> find_lease(const Request& request, uint64_t lease_id,
+                                   const std::string& queue);
+  std::vector<uint64_t> wanted_of(const Leased& leased,
+                                  const google::protobuf::RepeatedField<uint64_t>& named) const;
+  void settle_reply(const Request& request);
+
+  // --- messages that end: queue_core_end.cc ---
+  size_t commit_max_count(const NamedQueue& queue) const;
+  bool reserve_commit(NamedQueue& queue, const std::vector<uint64_t>& lookup_ids);
+  bool commit_part(NamedQueue& queue, const std::vector<uint64_t>& lookup_ids);
+  bool reserve_move(NamedQueue& from, uint64_t lookup_id);
+  bool acknowledge_end(NamedQueue& queue, uint64_t lookup_id, v1::EndReason reason);
+  bool move_message(NamedQueue& from, uint64_t lookup_id, NamedQueue& to,
+                    const QueueStore::Hop& hop);
+  void acknowledge(const v1::AcknowledgementRequest& wanted, v1::Acknowledgement what,
+                   std::string_view order_key);
+  NamedQueue* sub_queue_of(NamedQueue& queue, std::string_view sub_name);
+  NamedQueue* poison_queue_of(NamedQueue& queue);
+  bool is_journal_full(NamedQueue& queue);
+  void retry_journal_commits();
+  void end_poison();
+
+  // --- clients and leases: queue_core_clients.cc ---
+  void on_hello(const Request& request);
+  Client* client_of(const std::string& peer);
+  // Gives messages of a lease back, with what their tries ask for; false: no room.
+  bool return_messages(const Leased& leased, const std::vector<uint64_t>& lookup_ids,
+                       std::chrono::milliseconds delay, bool is_untried);
+  void forget_leased(const Leased& leased, const std::vector<uint64_t>& lookup_ids);
+  void return_credit(const Leased& leased, const std::vector<uint64_t>& lookup_ids);
+  void end_lease_now(uint64_t lease_id, bool is_untried);
+  void end_leases_of(const std::string& client);
+  void drop_demands_of(const std::string& peer);
+  void end_demands_of(const std::string& peer);
+  void expire_leases();
+  void expire_clients();
+  void expire_receives();
+  void release_active(NamedQueue& queue);
+  void answer_empty(const Demand& demand);
+  Demand* push_of(NamedQueue& queue, const std::string& client, uint64_t request_id);
 
   // --- replies ---
   void reply(const Request& request, v1::QueueFrame frame, uint64_t lease_id = 0);
-  void reply(const std::string& peer, uint64_t request_id, int64_t held_bytes, v1::QueueFrame frame,
-             uint64_t lease_id);
+  void hold_reply(HeldReply held);
   void refuse(const Request& request, v1::Refused refused, NamedQueue* queue = nullptr);
   void release_replies(std::vector<HeldReply>& replies);
+  bool may(const Request& request, const std::string& queue, bool is_put);
+  bool refuse_unknown_or_forbidden(const Request& request, const std::string& queue, bool is_put);
 
-  // --- clients and leases ---
-  Client* client_of(const std::string& peer);
-  void end_lease(uint64_t lease_id);
-  void end_leases_of(const std::string& client);
-  void drop_polls_of(const std::string& peer);
-  void end_polls_of(const std::string& peer);
-  void expire_leases();
-  void expire_clients();
-  void expire_polls();
+  // --- looking ---
+  int64_t oldest_age_ms(const NamedQueue& queue) const;
+  void fill_log(v1::LogInfo& info) const;
+  void fill_service(v1::ServiceQuota& quota) const;
+  void queue_alarms(const NamedQueue& queue, std::vector<base::AlarmCondition>& alarms) const;
+  Status fill_message_info(const NamedQueue& queue, uint64_t lookup_id, v1::MessageInfo& info);
 
-  // --- space; queue_core_space.cc ---
-  bool is_full() const;
-  void update_full();
-  void use_segment(const LogPosition& position, uint32_t bytes, int64_t sign);
-  void recycle();
-  bool wants_recycling() const;
-  void copy_messages(uint64_t generation, uint64_t& budget_bytes);
-  void copy_keys(uint64_t generation, uint64_t& budget_bytes);
-  bool is_unused(uint64_t generation) const;
+  // --- marks ---
+  void update_marks();
+  std::string full_reason() const;
 
-  size_t run_max_count() const;
-  size_t source_max_count() const;
-  NamedQueue* find_queue(const std::string& name);
-  NamedQueue* find_queue(uint32_t id);
-  NamedQueue& make_queue(uint32_t id, const std::string& name);
+  // --- transfers ---
+  void run_transfers();
+  void step_transfer(Transfer& transfer);
+  bool transfer_one(Transfer& transfer, NamedQueue& from, uint64_t lookup_id);
+  void finish_transfer(Transfer& transfer, std::string error);
+  void finish_deletion(Transfer& transfer);
+  NamedQueue* target_of(const Transfer& transfer, NamedQueue& from, const StoredMessage& stored);
+  void start_deletion(NamedQueue& queue);
+  Result<bool> matches(const NamedQueue& queue, uint64_t lookup_id,
+                       const v1::MessageFilter& filter);
+  Result<NamedQueue*> queue_to_change(const std::string& name);
+  bool fail(const Status& status);
 
   base::FileSystem& file_system_;
   base::Clock& clock_;
   const CoreOptions options_;
   const std::string instance_;
-  std::unique_ptr<Log> log_;
+  std::unique_ptr<QueueStore> store_;
   Status fatal_;
   bool is_stopping_ = false;
   int64_t recovery_ms_ = 0;
 
-  std::map<uint32_t, std::unique_ptr<NamedQueue>> queues_;
   std::unordered_map<std::string, std::string> peers_;  // to client name
   std::map<std::string, Client> clients_;
   std::map<uint64_t, Lease> leases_;
   std::set<std::pair<std::chrono::nanoseconds, uint64_t>> lease_ends_;
   uint64_t next_lease_id_;
   std::deque<Request> waiting_;
+  // Commits that wait until the journal has room.
+  std::deque<Request> waiting_for_journal_;
+  // Messages whose tries are used up, on their way to poison.
+  std::deque<std::pair<uint32_t, uint64_t>> poison_;
   std::vector<HeldReply> behind_open_;
   std::vector<HeldReply> behind_flight_;
   std::vector<Outgoing> outgoing_;
   uint64_t garbage_count_ = 0;
+  int64_t not_permitted_count_ = 0;
+  std::chrono::nanoseconds not_permitted_at_{};
+  std::string not_permitted_who_;
+  int64_t lost_acknowledgement_count_ = 0;
 
-  std::map<uint64_t, SegmentUse> segment_use_;
-  struct Copying {
-    uint64_t generation = 0;
-    uint32_t queue_id = 0;  // where the search goes on
-    uint64_t lookup_id = 0;
-    uint64_t sync_count = 0;  // one portion for each group
-  };
-  std::optional<Copying> copying_;
+  std::map<uint64_t, Transfer> transfers_;
+  uint64_t next_transfer_id_ = 1;
+  std::map<std::string, DestroyToken> tokens_;
+
+  bool is_service_full_ = false;
   bool is_disk_full_ = false;
-  bool is_quota_full_ = false;
+  int64_t free_disk_bytes_ = 0;
   std::chrono::nanoseconds next_disk_check_{};
+  std::chrono::nanoseconds next_tick_{};
+  uint64_t ticked_sync_count_ = 0;
 };
 
 }  // namespace verbatim::queue

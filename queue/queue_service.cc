@@ -14,8 +14,12 @@ constexpr int kFramesPerRound = 256;
 constexpr std::chrono::milliseconds kPollInterval{20};
 // Beyond the credit: what a frame may have around its put.
 constexpr int64_t kFrameSlackBytes = 1024 * 1024;
-// A group below this size may wait for company, at most so long and at most this part of a sync.
+// A group of at most this size is small.
 constexpr uint64_t kSmallGroupBytes = 128 * 1024;
+// A disk that writes and syncs a small group in this time is fast.
+constexpr std::chrono::microseconds kFastSync{400};
+constexpr int kSyncTimeSmoothing = 16;
+// On a slow one a small group waits for company, at most so long and at most this part of a sync.
 constexpr std::chrono::microseconds kCompanyMax{2'000};
 constexpr int kCompanyPart = 4;
 constexpr int kHighWaterMarkCount = 512;
@@ -103,9 +107,27 @@ void QueueService::run_calls() {
     base::MutexLock lock(mutex_);
     calls.swap(calls_);
   }
-  for (Call* call : calls) (*call->work)(*core_);
+  if (calls.empty()) return;
+  std::vector<Call*> done;
+  for (Call* call : calls) {
+    (*call->work)(*core_);
+    const Log& log = core_->log();
+    if (call->must_be_durable && log.is_group_open()) {
+      calls_behind_open_.push_back(call);
+    } else if (call->must_be_durable && log.is_group_in_flight()) {
+      calls_behind_flight_.push_back(call);
+    } else {
+      done.push_back(call);
+    }
+  }
+  finish_calls(done);
+}
+
+void QueueService::finish_calls(std::vector<Call*>& calls) {
+  if (calls.empty()) return;
   base::MutexLock lock(mutex_);
   for (Call* call : calls) call->is_done = call->was_run = true;
+  calls.clear();
   changed_.notify_all();
 }
 
@@ -151,25 +173,50 @@ void QueueService::read_frame(std::vector<std::string> frames) {
   if (!base::decode_frame(frames[1], frame).ok()) {
     return core_->handle_garbage(peer, frame.request_id());
   }
-  core_->handle(peer, frame, frames[1].size());
+  core_->handle(peer, std::move(frame), frames[1].size());
 }
 
 void QueueService::write_log() {
   if (auto done = writer_->take_done()) {
     if (!done->status.ok()) return fail(done->status);
-    core_->group_done(*done->group);
-    last_group_ = clock_.monotonic();
-    company_until_ = last_group_ + std::min<std::chrono::nanoseconds>(
-                                       (last_group_ - submitted_) / kCompanyPart, kCompanyMax);
-    send_replies();
+    on_written(*done->group);
   }
-  Log& log = core_->log();
+  const Log& log = core_->log();
   if (log.is_group_in_flight() || waits_for_company()) return;
   submitted_ = clock_.monotonic();
-  if (auto group = core_->seal()) return writer_->submit(std::move(group));
-  if (!log.ends_with_mark() && clock_.monotonic() - last_group_ >= options_.mark_after) {
-    writer_->submit(core_->seal_mark());
+  auto group = core_->seal();
+  if (!group) {
+    if (!log.ends_with_mark() && submitted_ - last_group_ >= options_.mark_after) {
+      writer_->submit(core_->seal_mark());
+    }
+    return;
   }
+  calls_behind_flight_ = std::exchange(calls_behind_open_, {});
+  if (!is_written_here(*group)) return writer_->submit(std::move(group));
+  if (const Status status = core_->log().write(*group); !status.ok()) return fail(status);
+  on_written(*group);
+}
+
+// Two hand-overs to another thread take as long as a fast disk's sync. A slow one, or a large
+// group, is left to the writer: the next group fills meanwhile.
+bool QueueService::is_written_here(const LogGroup& group) const {
+  return group.bytes->size() <= kSmallGroupBytes && !group.begins_segment &&
+         sync_time_ <= kFastSync;
+}
+
+void QueueService::on_written(const LogGroup& group) {
+  core_->group_done(group);
+  finish_calls(calls_behind_flight_);
+  last_group_ = clock_.monotonic();
+  const auto taken = last_group_ - submitted_;
+  if (group.bytes->size() <= kSmallGroupBytes && !group.begins_segment) {
+    sync_time_ += (taken - sync_time_) / kSyncTimeSmoothing;
+  }
+  company_until_ = last_group_;
+  if (taken > kFastSync) {
+    company_until_ += std::min<std::chrono::nanoseconds>(taken / kCompanyPart, kCompanyMax);
+  }
+  send_replies();
 }
 
 bool QueueService::waits_for_company() const {
@@ -257,9 +304,16 @@ void QueueService::finish() {
     if (status.ok()) status = core_->log().write_final_mark();
     if (!status.ok()) fail(status);
   }
-  if (failure().ok()) send_replies();
+  if (failure().ok()) {
+    send_replies();
+    finish_calls(calls_behind_flight_);
+    finish_calls(calls_behind_open_);
+  }
   base::MutexLock lock(mutex_);
   has_ended_ = true;
+  for (auto* calls : {&calls_behind_flight_, &calls_behind_open_}) {
+    for (Call* call : *calls) call->is_done = true;
+  }
   for (Call* call : calls_) call->is_done = true;
   calls_.clear();
   changed_.notify_all();

@@ -1,5 +1,5 @@
-// QueueService: the queues on a ZeroMQ ROUTER. One thread owns the socket and the QueueCore, a
-// second one writes the log.
+// QueueService: the queues on a ZeroMQ ROUTER. One thread owns the socket and the QueueCore, and
+// writes small groups itself where the disk is fast; a second one writes the others.
 //
 // I1 A refused send is never ignored: a full peer is tried again, a gone one gives its leases back.
 // I2 A failed write ends the service: no answer leaves after it.
@@ -83,6 +83,7 @@ class QueueService {
   void read_frames();
   void read_frame(std::vector<std::string> frames);
   void run_calls();
+  void finish_calls(std::vector<Call*>& calls);
   void write_log();
   void send_replies();
   bool send(const Outgoing& outgoing);
@@ -107,8 +108,12 @@ class QueueService {
   std::map<std::string, Unsent> unsent_;
   std::chrono::nanoseconds last_group_{};
 
-  // Company: clients that were just answered usually ask again at once; a small group waits for
-  // them for a part of a sync's time, so that one sync serves all of them.
+  bool is_written_here(const LogGroup& group) const;
+  void on_written(const LogGroup& group);
+  // What a small group takes, smoothed.
+  std::chrono::nanoseconds sync_time_{};
+  // Company: clients that were just answered usually ask again at once; on a slow disk a small
+  // group waits for them for a part of a sync's time, so that one sync serves all of them.
   bool waits_for_company() const;
   std::chrono::nanoseconds submitted_{};
   std::chrono::nanoseconds company_until_{};
@@ -117,6 +122,9 @@ class QueueService {
 
   mutable base::Mutex mutex_;
   base::CondVar changed_;
+  // Calls whose records are in the open group, and in the one on its way.
+  std::vector<Call*> calls_behind_open_;
+  std::vector<Call*> calls_behind_flight_;
   std::deque<Call*> calls_ GUARDED_BY(mutex_);
   Status failure_ GUARDED_BY(mutex_);
   bool is_stopping_ GUARDED_BY(mutex_) = false;

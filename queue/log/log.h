@@ -143,6 +143,10 @@ class Log {
   size_t segment_count() const { return segments_.size(); }
   size_t spare_count() const;
   uint64_t segment_bytes() const { return options_.segment_bytes; }
+  // Of all segment files, spares and those on their way out included.
+  uint64_t disk_bytes() const {
+    return (segments_.size() + pending_retired_.size() + spare_count()) * options_.segment_bytes;
+  }
 
   // Random, of the folder; the same for as long as the log lives.
   uint64_t log_id() const { return files_->log_id(); }

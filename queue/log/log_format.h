@@ -42,9 +42,14 @@ enum class RecordType : uint8_t {
   kPut = 5,             // LogPut, followed by its messages
   kMessage = 6,         // queue/message_record.h
   kMessageCopy = 7,     // the same; moved here from an older segment
-  kCommitted = 8,       // LogRanges
+  kRemoved = 8,         // LogRanges
   kDelivered = 9,       // LogRanges
   kSourceKeyCopy = 10,  // LogSourceKey
+  kSummary = 11,        // of the segment that it closes
+  kQueueChanged = 12,   // LogQueueChanged
+  kQueueDeleted = 13,   // LogQueueDeleted
+  kReturned = 14,       // LogRanges
+  kMessageMoved = 15,   // as kMessage; came from another queue
 };
 
 // The header block of a segment.

@@ -21,17 +21,27 @@ struct StoredAnswer {
   bool is_repeat = false;
 };
 
+// Answers of consecutive numbers with consecutive lookup ids.
+struct AnswerRun {
+  uint64_t first_sequence = 0;
+  uint64_t count = 0;
+  uint64_t first_lookup_id = 0;
+  bool is_repeat = false;
+};
+
 struct Producer {
   uint64_t epoch = 0;
   uint64_t last_sequence = 0;
   int64_t last_put_unix_ns = 0;
-  std::deque<v1::LogPut> puts;  // the newest, names left out
+  std::string owner;           // name of the key that it belongs to; empty on plain connections
+  std::deque<AnswerRun> runs;  // the newest, without gaps up to last_sequence
 };
 
 class Producers {
  public:
-  // Answers of so many newest puts are kept for each producer: a client's whole credit.
-  static constexpr size_t kPutMaxCount = 256;
+  // Runs of answers kept for each producer. A client's whole credit of puts fits, because a put
+  // that stores has one run unless repeats stand between.
+  static constexpr size_t kRunMaxCount = 1'024;
   // Producers known at once; the one silent for longest is forgotten.
   static constexpr size_t kProducerMaxCount = 1'024;
 
@@ -40,7 +50,7 @@ class Producers {
   explicit Producers(size_t run_max_count) : run_max_count_(run_max_count) {}
 
   const Producer* find(const std::string& name) const;
-  void open(const std::string& name, uint64_t epoch, int64_t unix_ns);
+  void open(const v1::LogProducerOpened& opened);
   // Takes note of a put that begins at the producer's last + 1 under its epoch; an unknown producer
   // is opened by it.
   void add(const v1::LogPut& put);
@@ -54,9 +64,10 @@ class Producers {
  private:
   using Map = std::map<std::string, Producer>;
   Producer& make(const std::string& name);
-  Map::iterator silent_for_longest(bool must_have_puts);
-  void drop_oldest_put(Producer& producer);
-  void drop_puts(Producer& producer);
+  Map::iterator silent_for_longest(bool must_have_runs);
+  void add_run(Producer& producer, const AnswerRun& run);
+  void drop_oldest_run(Producer& producer);
+  void drop_runs(Producer& producer);
 
   const size_t run_max_count_;
   size_t run_count_ = 0;

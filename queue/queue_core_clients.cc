@@ -1,0 +1,244 @@
+// QueueCore's clients, what they hold, and what happens when they are gone.
+#include <algorithm>
+#include <utility>
+
+#include "base/frame.h"
+#include "base/log.h"
+#include "queue/queue_core.h"
+#include "queue/refusal.h"
+
+namespace verbatim::queue {
+namespace {
+
+constexpr size_t kNameMaxBytes = 128;
+constexpr size_t kInstanceMaxBytes = 64;
+// A name silent for so many times the limit is forgotten.
+constexpr int kForgetFactor = 12;
+
+}  // namespace
+
+void QueueCore::on_hello(const Request& request) {
+  const v1::QueueHello& hello = request.frame.hello();
+  if (hello.client().empty() || hello.client().size() > kNameMaxBytes ||
+      hello.instance().size() > kInstanceMaxBytes) {
+    return refuse(request, refused(v1::REFUSAL_REASON_INVALID, "client is 1 to 128 bytes"));
+  }
+  const auto known = clients_.find(hello.client());
+  if (known == clients_.end() && clients_.size() >= options_.client_max_count) {
+    return refuse(request, refused(v1::REFUSAL_REASON_CREDIT_EXCEEDED, "too many clients"));
+  }
+  if (known != clients_.end() && !known->second.is_silent && known->second.user != request.user) {
+    ++not_permitted_count_;
+    return refuse(request, refused(v1::REFUSAL_REASON_NOT_PERMITTED,
+                                   "a client of this name is connected with another key"));
+  }
+  // This connection may have had another name before.
+  if (const auto old = peers_.find(request.peer);
+      old != peers_.end() && old->second != hello.client()) {
+    end_leases_of(old->second);
+    clients_.erase(old->second);
+    drop_demands_of(request.peer);
+  }
+  Client& client = clients_[hello.client()];
+  if (client.instance != hello.instance()) {
+    end_leases_of(hello.client());
+    drop_demands_of(client.peer);
+  }
+  if (client.peer != request.peer) {
+    drop_demands_of(client.peer);
+    peers_.erase(client.peer);
+  }
+  client = {.name = hello.client(),
+            .instance = hello.instance(),
+            .peer = request.peer,
+            .user = request.user,
+            .last_seen = clock_.monotonic()};
+  peers_[request.peer] = client.name;
+  v1::QueueFrame frame;
+  v1::QueueHelloReply& reply_body = *frame.mutable_hello_reply();
+  reply_body.set_service_instance(instance_);
+  reply_body.set_credit_bytes(options_.client_credit_bytes);
+  reply_body.set_credit_count(options_.client_credit_count);
+  reply_body.set_message_max_bytes(options_.message_max_bytes);
+  reply(request, std::move(frame));
+  serve_all();
+}
+
+QueueCore::Client* QueueCore::client_of(const std::string& peer) {
+  const auto it = peers_.find(peer);
+  return it == peers_.end() ? nullptr : &clients_.at(it->second);
+}
+
+// --- leases ---
+
+// A try that failed: the message waits for its next cycle, or has none left.
+bool QueueCore::return_messages(const Leased& leased, const std::vector<uint64_t>& lookup_ids,
+                                std::chrono::milliseconds delay, bool is_untried) {
+  NamedQueue& queue = *leased.queue;
+  const uint64_t room = lookup_ids.size() * QueueStore::kRangeBytes + QueueStore::kRecordBytes;
+  if (!store_->reserve(2 * room, 2)) return false;
+  return_credit(leased, lookup_ids);
+  std::vector<uint64_t> plain;
+  std::vector<uint64_t> waiting;
+  std::vector<uint64_t> spent;
+  for (const uint64_t id : lookup_ids) {
+    const int64_t tries = queue.index.find(id)->delivery_count;
+    if (!is_untried && tries >= tries_max(queue.settings)) {
+      spent.push_back(id);
+    } else if (!is_untried && tries % tries_per_cycle(queue.settings) == 0) {
+      waiting.push_back(id);
+    } else {
+      plain.push_back(id);
+    }
+  }
+  const auto after = [this](std::chrono::milliseconds time) {
+    return time.count() == 0 ? 0 : clock_.unix_now_ns() + std::chrono::nanoseconds(time).count();
+  };
+  if (!plain.empty()) {
+    store_->give_back(queue, plain, {.not_before_unix_ns = after(delay), .is_untried = is_untried});
+  }
+  if (!waiting.empty()) {
+    const auto cycle = std::max(delay, retry_cycle_delay(queue.settings));
+    store_->give_back(queue, waiting, {.not_before_unix_ns = after(cycle)});
+  }
+  if (!spent.empty()) store_->give_back(queue, spent, {});
+  for (const uint64_t id : spent) {
+    queue.index.delay(id, std::chrono::nanoseconds::max());
+    poison_.emplace_back(queue.id, id);
+  }
+  return true;
+}
+
+void QueueCore::end_lease_now(uint64_t lease_id, bool is_untried) {
+  const auto it = leases_.find(lease_id);
+  if (it == leases_.end()) return;
+  Lease& lease = it->second;
+  lease.is_untried = lease.is_untried || is_untried;
+  lease_ends_.erase({lease.until, lease_id});
+  lease.until = {};
+  lease_ends_.insert({lease.until, lease_id});
+}
+
+void QueueCore::end_leases_of(const std::string& client) {
+  for (auto& [id, lease] : leases_) {
+    if (lease.client == client) end_lease_now(id, lease.is_committing);
+  }
+  expire_leases();
+}
+
+void QueueCore::undeliverable(const Outgoing& outgoing) {
+  drop_demands_of(outgoing.peer);
+  if (outgoing.lease_id == 0) return;
+  end_lease_now(outgoing.lease_id, true);
+  expire_leases();
+}
+
+// Leases that are over; what finds no room in the open group is over with the next one.
+void QueueCore::expire_leases() {
+  const auto now = clock_.monotonic();
+  while (!lease_ends_.empty() && lease_ends_.begin()->first <= now) {
+    const uint64_t lease_id = lease_ends_.begin()->second;
+    Lease& lease = leases_.at(lease_id);
+    const auto queue = store_->queues().find(lease.queue_id);
+    if (queue == store_->queues().end()) {
+      lease_ends_.erase(lease_ends_.begin());
+      leases_.erase(lease_id);
+      continue;
+    }
+    if (lease.is_committing && lease.until.count() > 0) {
+      // Its consumer is done and waits for us: the lease goes on.
+      lease_ends_.erase(lease_ends_.begin());
+      lease.until = now + options_.lease_max;
+      lease_ends_.insert({lease.until, lease_id});
+      continue;
+    }
+    const Leased leased{.lease_id = lease_id, .lease = &lease, .queue = queue->second.get()};
+    const std::vector<uint64_t> left = wanted_of(leased, {});
+    if (!return_messages(leased, left, std::chrono::milliseconds(0), lease.is_untried)) return;
+    lease_ends_.erase(lease_ends_.begin());
+    leases_.erase(lease_id);
+  }
+}
+
+// --- clients that are gone ---
+
+void QueueCore::drop_demands_of(const std::string& peer) {
+  for (const auto& [id, queue] : store_->queues()) {
+    std::erase_if(queue->demands, [&](const Demand& demand) { return demand.peer == peer; });
+  }
+}
+
+// A consumer that is only slow learns that it has to ask again.
+void QueueCore::end_demands_of(const std::string& peer) {
+  for (const auto& [id, queue] : store_->queues()) {
+    for (Demand& demand : queue->demands) {
+      if (demand.peer == peer && !demand.is_push) demand.until = {};
+    }
+    std::erase_if(queue->demands,
+                  [&](const Demand& demand) { return demand.peer == peer && demand.is_push; });
+  }
+}
+
+void QueueCore::expire_clients() {
+  const auto now = clock_.monotonic();
+  for (auto it = clients_.begin(); it != clients_.end();) {
+    Client& client = it->second;
+    const auto silent = now - client.last_seen;
+    if (silent > options_.consumer_silence_max && !client.is_silent) {
+      client.is_silent = true;
+      end_leases_of(client.name);
+      end_demands_of(client.peer);
+    }
+    if (silent > options_.consumer_silence_max * kForgetFactor) {
+      peers_.erase(client.peer);
+      it = clients_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+  for (const auto& [id, queue] : store_->queues()) release_active(*queue);
+}
+
+// An exclusive queue is free when its consumer is gone, or has neither asked nor held a message for
+// the time after which a consumer counts as silent.
+void QueueCore::release_active(NamedQueue& queue) {
+  if (queue.active_client.empty()) return;
+  const auto now = clock_.monotonic();
+  const auto client = clients_.find(queue.active_client);
+  const bool is_alive = client != clients_.end() && !client->second.is_silent;
+  const bool is_busy =
+      std::any_of(queue.demands.begin(), queue.demands.end(),
+                  [&](const Demand& demand) { return demand.client == queue.active_client; }) ||
+      std::any_of(leases_.begin(), leases_.end(), [&](const auto& entry) {
+        return entry.second.queue_id == queue.id && entry.second.client == queue.active_client;
+      });
+  if (is_alive && is_busy) queue.active_seen = now;
+  if (is_alive && now - queue.active_seen <= options_.consumer_silence_max) return;
+  LOG_INFO("the consumer of an exclusive queue is gone queue={} client={}", queue.name,
+           queue.active_client);
+  queue.active_client.clear();
+}
+
+void QueueCore::answer_empty(const Demand& demand) {
+  v1::QueueFrame frame;
+  frame.set_request_id(demand.request_id);
+  frame.mutable_receive_reply();
+  hold_reply({.outgoing = {.peer = demand.peer, .frame = base::encode_frame(frame)}});
+}
+
+void QueueCore::expire_receives() {
+  const auto now = clock_.monotonic();
+  for (const auto& [id, queue] : store_->queues()) {
+    for (auto it = queue->demands.begin(); it != queue->demands.end();) {
+      if (it->is_push || (it->until > now && !is_stopping_)) {
+        ++it;
+        continue;
+      }
+      const Demand demand = std::move(*it);
+      it = queue->demands.erase(it);
+      answer_empty(demand);
+    }
+  }
+}
+
+}  // namespace verbatim::queue

@@ -1,0 +1,149 @@
+#include "queue/state/producers.h"
+
+#include <algorithm>
+
+namespace verbatim::queue {
+
+const Producer* Producers::find(const std::string& name) const {
+  const auto it = producers_.find(name);
+  return it == producers_.end() ? nullptr : &it->second;
+}
+
+Producers::Map::iterator Producers::silent_for_longest(bool must_have_runs) {
+  auto found = producers_.end();
+  for (auto it = producers_.begin(); it != producers_.end(); ++it) {
+    if (must_have_runs && it->second.runs.empty()) continue;
+    if (found == producers_.end() || it->second.last_put_unix_ns < found->second.last_put_unix_ns) {
+      found = it;
+    }
+  }
+  return found;
+}
+
+void Producers::drop_oldest_run(Producer& producer) {
+  --run_count_;
+  producer.runs.pop_front();
+}
+
+void Producers::drop_runs(Producer& producer) {
+  run_count_ -= producer.runs.size();
+  producer.runs.clear();
+}
+
+Producer& Producers::make(const std::string& name) {
+  const auto it = producers_.find(name);
+  if (it != producers_.end()) return it->second;
+  if (producers_.size() >= kProducerMaxCount) {
+    const auto oldest = silent_for_longest(false);
+    drop_runs(oldest->second);
+    producers_.erase(oldest);
+  }
+  return producers_[name];
+}
+
+void Producers::open(const v1::LogProducerOpened& opened) {
+  Producer& producer = make(opened.producer());
+  drop_runs(producer);
+  producer.epoch = opened.epoch();
+  producer.last_sequence = 0;
+  producer.last_put_unix_ns = opened.unix_ns();
+  if (producer.owner.empty()) producer.owner = opened.owner();
+}
+
+void Producers::add_run(Producer& producer, const AnswerRun& run) {
+  if (!producer.runs.empty()) {
+    AnswerRun& last = producer.runs.back();
+    // Repeats are rare and name places of long ago: they stay runs of their own.
+    if (!run.is_repeat && !last.is_repeat &&
+        last.first_lookup_id + last.count == run.first_lookup_id) {
+      last.count += run.count;
+      return;
+    }
+  }
+  producer.runs.push_back(run);
+  ++run_count_;
+}
+
+void Producers::add(const v1::LogPut& put) {
+  Producer& producer = make(put.producer());
+  if (producer.epoch != put.epoch()) drop_runs(producer);
+  producer.epoch = put.epoch();
+  producer.last_put_unix_ns = put.unix_ns();
+  uint64_t sequence = put.first_sequence();
+  for (const v1::LogRun& run : put.runs()) {
+    add_run(producer, {sequence, run.count(), run.first_lookup_id(), run.is_repeat()});
+    sequence += run.count();
+  }
+  producer.last_sequence = sequence - 1;
+  const auto newest = static_cast<size_t>(put.runs_size());
+  while (producer.runs.size() > std::max(kRunMaxCount, newest)) drop_oldest_run(producer);
+  while (run_count_ > run_max_count_) {
+    Producer& oldest = silent_for_longest(true)->second;
+    // The newest put of all keeps its answers, however many.
+    if (&oldest == &producer && producer.runs.size() <= newest) break;
+    drop_oldest_run(oldest);
+  }
+}
+
+std::vector<StoredAnswer> Producers::answers(const std::string& name, uint64_t first_sequence,
+                                             uint64_t count) const {
+  std::vector<StoredAnswer> found;
+  const Producer* producer = find(name);
+  if (producer == nullptr || count == 0) return found;
+  const auto begins_above = [](uint64_t sequence, const AnswerRun& run) {
+    return sequence < run.first_sequence;
+  };
+  auto it =
+      std::upper_bound(producer->runs.begin(), producer->runs.end(), first_sequence, begins_above);
+  if (it == producer->runs.begin()) return found;
+  uint64_t sequence = first_sequence;
+  for (--it; it != producer->runs.end() && sequence < first_sequence + count; ++it) {
+    for (; sequence < it->first_sequence + it->count && sequence < first_sequence + count;
+         ++sequence) {
+      found.push_back({it->first_lookup_id + (sequence - it->first_sequence), it->is_repeat});
+    }
+  }
+  if (found.size() != count) found.clear();
+  return found;
+}
+
+void Producers::save(v1::LogQueue& queue) const {
+  for (const auto& [name, producer] : producers_) {
+    v1::LogProducer* saved = queue.add_producers();
+    saved->set_name(name);
+    saved->set_epoch(producer.epoch);
+    saved->set_last_sequence(producer.last_sequence);
+    saved->set_last_put_unix_ns(producer.last_put_unix_ns);
+    saved->set_owner(producer.owner);
+    if (producer.runs.empty()) continue;
+    v1::LogPut* put = saved->add_puts();
+    put->set_first_sequence(producer.runs.front().first_sequence);
+    for (const AnswerRun& run : producer.runs) {
+      v1::LogRun* added = put->add_runs();
+      added->set_count(run.count);
+      added->set_first_lookup_id(run.first_lookup_id);
+      added->set_is_repeat(run.is_repeat);
+    }
+  }
+}
+
+void Producers::load(const v1::LogQueue& queue) {
+  producers_.clear();
+  run_count_ = 0;
+  for (const v1::LogProducer& saved : queue.producers()) {
+    Producer& producer = producers_[saved.name()];
+    producer.epoch = saved.epoch();
+    producer.last_sequence = saved.last_sequence();
+    producer.last_put_unix_ns = saved.last_put_unix_ns();
+    producer.owner = saved.owner();
+    for (const v1::LogPut& put : saved.puts()) {
+      uint64_t sequence = put.first_sequence();
+      for (const v1::LogRun& run : put.runs()) {
+        add_run(producer, {sequence, run.count(), run.first_lookup_id(), run.is_repeat()});
+        sequence += run.count();
+      }
+    }
+  }
+}
+
+}  // namespace verbatim::queue

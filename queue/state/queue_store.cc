@@ -1,0 +1,299 @@
+#include "queue/state/queue_store.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/log.h"
+
+namespace verbatim::queue {
+namespace {
+
+// Hops kept with a message: the first of all, and the newest.
+constexpr int kHopMaxCount = 16;
+constexpr uint64_t kHopBytes = 512;
+
+void add_hop(v1::LogMessageExtra& extra, v1::MessageHop hop) {
+  if (extra.hops_size() >= kHopMaxCount) extra.mutable_hops()->DeleteSubrange(1, 1);
+  *extra.add_hops() = std::move(hop);
+}
+
+}  // namespace
+
+QueueStore::QueueStore(base::Clock& clock, const StoreOptions& options)
+    : clock_(clock), options_(options) {}
+
+QueueStore::~QueueStore() = default;
+
+Result<std::unique_ptr<QueueStore>> QueueStore::open(base::FileSystem& file_system,
+                                                     base::Clock& clock,
+                                                     const StoreOptions& options) {
+  std::unique_ptr<QueueStore> store(new QueueStore(clock, options));
+  ASSIGN_OR_RETURN(store->log_, Log::open(file_system, options.log, *store));
+  RETURN_IF_ERROR(store->finish_replay());
+  return store;
+}
+
+NamedQueue* QueueStore::find(std::string_view name) {
+  return const_cast<NamedQueue*>(std::as_const(*this).find(name));
+}
+
+const NamedQueue* QueueStore::find(std::string_view name) const {
+  const auto it = ids_.find(name);
+  return it == ids_.end() ? nullptr : queues_.at(it->second).get();
+}
+
+NamedQueue* QueueStore::find(uint32_t id) {
+  const auto it = queues_.find(id);
+  return it == queues_.end() ? nullptr : it->second.get();
+}
+
+bool QueueStore::reserve(uint64_t bytes, uint64_t count) {
+  if (!log_->has_room(bytes, count)) return false;
+  // Opening a group may take the snapshot: before anything is changed.
+  log_->prepare_append();
+  return true;
+}
+
+// --- queues ---
+
+NamedQueue& QueueStore::make_queue(const std::string& name, const v1::QueueSettings& settings) {
+  v1::LogQueueMade made;
+  made.set_queue_id(next_queue_id_);
+  made.set_name(name);
+  *made.mutable_settings() = settings;
+  const auto retired = retired_names_.find(name);
+  made.set_next_lookup_id(retired == retired_names_.end() ? 1 : retired->second);
+  log_->append(RecordType::kQueueMade, made.SerializeAsString());
+  NamedQueue& queue = queue_of(made.queue_id());
+  queue.name = name;
+  queue.settings = settings;
+  queue.next_lookup_id = made.next_lookup_id();
+  queue.index.finish_loading();
+  ids_[name] = queue.id;
+  retired_names_.erase(name);
+  return queue;
+}
+
+void QueueStore::change_queue(NamedQueue& queue, const v1::QueueSettings& settings,
+                              const v1::QueueFlags& flags) {
+  v1::LogQueueChanged changed;
+  changed.set_queue_id(queue.id);
+  *changed.mutable_settings() = settings;
+  *changed.mutable_flags() = flags;
+  log_->append(RecordType::kQueueChanged, changed.SerializeAsString());
+  queue.settings = settings;
+  queue.flags = flags;
+}
+
+void QueueStore::delete_queue(NamedQueue& queue) {
+  v1::LogQueueDeleted deleted;
+  deleted.set_queue_id(queue.id);
+  deleted.set_name(queue.name);
+  deleted.set_next_lookup_id(queue.next_lookup_id);
+  log_->append(RecordType::kQueueDeleted, deleted.SerializeAsString());
+  CHECK(apply_deleted(deleted).ok(), "only an empty queue is deleted");
+}
+
+// --- messages ---
+
+void QueueStore::open_producer(NamedQueue& queue, const v1::LogProducerOpened& opened) {
+  log_->append(RecordType::kProducerOpened, opened.SerializeAsString());
+  queue.producers.open(opened);
+}
+
+uint64_t QueueStore::append_message(NamedQueue& queue, MessageRecord& record, RecordType type) {
+  record.queue_id = queue.id;
+  append_message_record(log_->begin_record(), record);
+  const MessageDigest digest = digest_of(record);
+  encode_digest(digest, digest_);
+  const LogPosition position = log_->end_record(type, digest_);
+  const auto size = static_cast<uint32_t>(message_record_size(record));
+  if (digest.has_source_key) {
+    queue.source_keys.add(digest.source_key_hash, {.lookup_id = record.lookup_id,
+                                                   .put_unix_ns = record.put_unix_ns,
+                                                   .position = PackedPosition(position),
+                                                   .payload_size = size});
+  }
+  if (IndexedMessage* known = queue.index.find(record.lookup_id)) {
+    unuse_segment(known->position.unpack(), known->payload_size);
+    log_->release(known->position.unpack());
+    known->position = PackedPosition(position);
+  } else {
+    queue.index.add({.lookup_id = record.lookup_id,
+                     .position = position,
+                     .payload_size = size,
+                     .delivery_count = record.delivery_count,
+                     .order_key_hash = digest.order_key_hash,
+                     .wants_consumed = digest.wants_consumed,
+                     .reason = digest.reason});
+  }
+  log_->retain(position);
+  use_segment(queue, record.lookup_id, position, size);
+  return record.lookup_id;
+}
+
+uint64_t QueueStore::put(NamedQueue& queue, MessageRecord record, const v1::LogMessageExtra* extra,
+                         int64_t unix_now_ns) {
+  auto source = queue.accepted_by_source.find(record.source);
+  if (source == queue.accepted_by_source.end()) {
+    source = queue.accepted_by_source.emplace(record.source, 0).first;
+  }
+  record.source_count = ++source->second;
+  record.lookup_id = queue.next_lookup_id++;
+  record.put_unix_ns = unix_now_ns;
+  std::string extra_bytes;
+  if (extra != nullptr) extra_bytes = extra->SerializeAsString();
+  record.extra = extra_bytes;
+  ++queue.accepted_count;
+  queue.put_rate.add(1);
+  return append_message(queue, record, RecordType::kMessage);
+}
+
+void QueueStore::finish_put(NamedQueue& queue, const v1::LogPut& put) {
+  put.SerializeToString(&scratch_);
+  log_->append(RecordType::kPut, scratch_);
+  queue.producers.add(put);
+}
+
+void QueueStore::append_ranges(RecordType type, const NamedQueue& queue,
+                               const std::vector<uint64_t>& lookup_ids, v1::LogRanges& ranges) {
+  ranges.set_queue_id(queue.id);
+  for (size_t i = 0; i < lookup_ids.size();) {
+    size_t end = i + 1;
+    while (end < lookup_ids.size() && lookup_ids[end] == lookup_ids[end - 1] + 1) ++end;
+    ranges.add_ranges(lookup_ids[i]);
+    ranges.add_ranges(end - i);
+    i = end;
+  }
+  ranges.SerializeToString(&scratch_);
+  log_->append(type, scratch_, scratch_);
+}
+
+std::vector<uint64_t> QueueStore::take(NamedQueue& queue, const MessageIndex::TakeLimits& limits,
+                                       uint64_t lease_id) {
+  std::vector<uint64_t> taken = queue.index.take(limits, lease_id);
+  ranges_.Clear();
+  int64_t redelivered = 0;
+  for (const uint64_t id : taken) redelivered += queue.index.find(id)->delivery_count > 1 ? 1 : 0;
+  ranges_.set_redelivered_count(redelivered);
+  queue.redelivered_count += redelivered;
+  queue.delivered_count += static_cast<int64_t>(taken.size());
+  append_ranges(RecordType::kDelivered, queue, taken, ranges_);
+  return taken;
+}
+
+void QueueStore::give_back(NamedQueue& queue, const std::vector<uint64_t>& lookup_ids,
+                           const Return& how) {
+  for (const uint64_t id : lookup_ids) queue.index.give_back(id, how.is_untried);
+  if (how.not_before_unix_ns == 0 && !how.is_untried) return;
+  for (const uint64_t id : lookup_ids) {
+    if (how.not_before_unix_ns != 0) {
+      queue.index.delay(id, monotonic_of(how.not_before_unix_ns));
+    }
+  }
+  ranges_.Clear();
+  ranges_.set_not_before_unix_ns(how.not_before_unix_ns);
+  ranges_.set_is_untried(how.is_untried);
+  append_ranges(RecordType::kReturned, queue, lookup_ids, ranges_);
+}
+
+void QueueStore::remove(NamedQueue& queue, const std::vector<uint64_t>& lookup_ids,
+                        const Removal& how) {
+  ranges_.Clear();
+  ranges_.set_end_reason(how.reason);
+  ranges_.set_is_destroyed(how.is_destroyed);
+  append_ranges(RecordType::kRemoved, queue, lookup_ids, ranges_);
+  for (const uint64_t id : lookup_ids) {
+    const IndexedMessage& message = *queue.index.find(id);
+    const LogPosition position = message.position.unpack();
+    unuse_segment(position, message.payload_size);
+    log_->release(position);
+    queue.index.remove(id);
+  }
+  const auto count = static_cast<int64_t>(lookup_ids.size());
+  if (how.is_destroyed) {
+    queue.destroyed_count += count;
+  } else if (how.reason == v1::END_REASON_UNSPECIFIED) {
+    queue.committed_count += count;
+    queue.commit_rate.add(count);
+  } else {
+    queue.ended_count[how.reason] += count;
+  }
+}
+
+uint64_t QueueStore::move_bytes(const NamedQueue& queue, uint64_t lookup_id) const {
+  return queue.index.find(lookup_id)->payload_size + kHopBytes + 2 * kRecordBytes;
+}
+
+Result<uint64_t> QueueStore::copy(NamedQueue& from, uint64_t lookup_id, NamedQueue& to,
+                                  const Hop& hop) {
+  const IndexedMessage& message = *from.index.find(lookup_id);
+  v1::MessageHop added;
+  added.set_queue(from.name);
+  added.set_lookup_id(lookup_id);
+  added.set_delivery_count(message.delivery_count);
+  added.set_reason(hop.reason);
+  added.set_detail(std::string(hop.detail));
+  added.set_unix_ns(clock_.unix_now_ns());
+  ASSIGN_OR_RETURN(StoredMessage stored, read(from, lookup_id));
+  add_hop(stored.extra, std::move(added));
+  // The record may lie in the buffer that is about to grow.
+  MessageRecord record = stored.record;
+  const std::string extra = stored.extra.SerializeAsString();
+  record.extra = extra;
+  std::string bytes;
+  append_message_record(bytes, record);
+  record = *decode_message_record(bytes);
+  record.lookup_id = to.next_lookup_id++;
+  record.delivery_count = 0;
+  record.put_unix_ns = clock_.unix_now_ns();
+  ++to.moved_in_count;
+  return append_message(to, record, RecordType::kMessageMoved);
+}
+
+Result<StoredMessage> QueueStore::read(const NamedQueue& queue, uint64_t lookup_id) {
+  const IndexedMessage& message = *queue.index.find(lookup_id);
+  ASSIGN_OR_RETURN(const std::string_view payload,
+                   log_->read(message.position.unpack(), message.payload_size, scratch_));
+  const auto record = decode_message_record(payload);
+  if (!record || record->lookup_id != lookup_id || record->queue_id != queue.id) {
+    return data_loss(fmt::format("a message's record is another one {} lookup_id={}",
+                                 to_string(message.position.unpack()), lookup_id));
+  }
+  StoredMessage stored{.record = *record, .extra = {}};
+  if (!record->extra.empty() &&
+      !stored.extra.ParseFromArray(record->extra.data(), static_cast<int>(record->extra.size()))) {
+    return data_loss(fmt::format("a message's record cannot be read {} lookup_id={}",
+                                 to_string(message.position.unpack()), lookup_id));
+  }
+  return stored;
+}
+
+Result<std::optional<QueueStore::Repeat>> QueueStore::find_repeat(NamedQueue& queue,
+                                                                  std::string_view source_key,
+                                                                  int64_t unix_now_ns) {
+  const auto state = queue.source_keys.find(source_key_hash(source_key), unix_now_ns);
+  if (!state) return std::optional<Repeat>();
+  ASSIGN_OR_RETURN(const std::string_view payload,
+                   log_->read(state->position.unpack(), state->payload_size, scratch_));
+  if (state->is_copy) {
+    v1::LogSourceKey copy;
+    if (!copy.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
+      return data_loss("a source key's record cannot be read");
+    }
+    if (copy.source_key() != source_key) return std::optional<Repeat>();
+    return std::optional<Repeat>({state->lookup_id, copy.verdict()});
+  }
+  const auto record = decode_message_record(payload);
+  if (!record) return data_loss("a source key's message cannot be read");
+  if (record->source_key != source_key) return std::optional<Repeat>();
+  return std::optional<Repeat>({state->lookup_id, std::string(record->verdict)});
+}
+
+std::chrono::nanoseconds QueueStore::monotonic_of(int64_t unix_ns) const {
+  return clock_.monotonic() +
+         std::chrono::nanoseconds(std::max<int64_t>(0, unix_ns - clock_.unix_now_ns()));
+}
+
+}  // namespace verbatim::queue
