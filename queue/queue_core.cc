@@ -119,6 +119,7 @@ Status QueueCore::replay(RecordType type, std::string_view payload, LogPosition 
       return {};
     }
     case RecordType::kGroup:
+    case RecordType::kSummary:
       return {};
   }
   return failed_precondition(
