@@ -342,6 +342,7 @@ void QueueCore::update_marks() {
 
 std::string QueueCore::full_reason() const {
   if (is_disk_full_) return "the disk is nearly full";
+  if (!std::as_const(*store_).log().can_grow()) return "the disk takes no more segments";
   if (is_service_full_) return "the service's quota is reached";
   if (store_->is_short_of_space()) return "old segments are being cleared";
   if (store_->source_key_memory() > options_.source_key_max_bytes) {

@@ -182,7 +182,8 @@ Result<v1::DestroyDeadLettersResponse> QueueCore::destroy_dead_letters(
       store_->unit_max_bytes()) {
     return resource_exhausted("too many messages at once: use a filter");
   }
-  if (!store_->reserve(meant.size() * QueueStore::kRangeBytes + QueueStore::kRecordBytes, 2)) {
+  const uint64_t range_bytes = meant.size() * QueueStore::kRangeBytes;
+  if (!store_->reserve(range_bytes + QueueStore::kRecordBytes, 2, range_bytes)) {
     return unavailable("the log is busy: try again");
   }
   tokens_.erase(token);
@@ -209,7 +210,8 @@ Result<v1::TrimJournalResponse> QueueCore::trim_journal(const v1::TrimJournalReq
     if (journal->index.find(id)->state != MessageState::kLeased) part.push_back(id);
   }
   if (part.empty()) return response;
-  if (!store_->reserve(part.size() * QueueStore::kRangeBytes + QueueStore::kRecordBytes, 1)) {
+  const uint64_t range_bytes = part.size() * QueueStore::kRangeBytes;
+  if (!store_->reserve(range_bytes + QueueStore::kRecordBytes, 1, range_bytes)) {
     return unavailable("the log is busy: try again");
   }
   store_->remove(*journal, part, {});

@@ -76,7 +76,7 @@ bool QueueCore::return_messages(const Leased& leased, const std::vector<uint64_t
                                 std::chrono::milliseconds delay, bool is_untried) {
   NamedQueue& queue = *leased.queue;
   const uint64_t room = lookup_ids.size() * QueueStore::kRangeBytes + QueueStore::kRecordBytes;
-  if (!store_->reserve(2 * room, 2)) return false;
+  if (!store_->reserve(2 * room, 2, 2 * room)) return false;
   return_credit(leased, lookup_ids);
   std::vector<uint64_t> plain;
   std::vector<uint64_t> waiting;

@@ -70,7 +70,7 @@ bool QueueCore::reserve_commit(NamedQueue& queue, const std::vector<uint64_t>& l
   // More acknowledgements than fit into one group: they must go in parts.
   if (bytes > store_->unit_max_bytes()) bytes = store_->unit_max_bytes();
   if (queue.settings.has_journal() && sub_queue_of(queue, kJournal) == nullptr) return false;
-  return store_->reserve(bytes, count + 2);
+  return store_->reserve(bytes, count + 2, lookup_ids.size() * QueueStore::kRangeBytes);
 }
 
 // The messages leave, after reserve_commit(). False: the log failed.

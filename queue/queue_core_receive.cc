@@ -140,9 +140,8 @@ bool QueueCore::serve(NamedQueue& queue, Demand& demand) {
   const auto unit_max =
       static_cast<int64_t>(store_->unit_max_bytes() / (4 * QueueStore::kRangeBytes));
   limits.max_count = std::min({limits.max_count, unit_max, queue.index.count()});
-  if (!store_->reserve(static_cast<uint64_t>(limits.max_count) * QueueStore::kRangeBytes, 1)) {
-    return false;
-  }
+  const uint64_t range_bytes = static_cast<uint64_t>(limits.max_count) * QueueStore::kRangeBytes;
+  if (!store_->reserve(range_bytes, 1, range_bytes)) return false;
   const uint64_t lease_id = next_lease_id_++;
   std::vector<uint64_t> taken = store_->take(queue, limits, lease_id);
   v1::QueueFrame frame;

@@ -112,6 +112,16 @@ void QueueCore::fill_log(v1::LogInfo& info) const {
   info.set_cut_bytes(static_cast<int64_t>(log.stats().cut_bytes));
   info.set_segment_bytes(static_cast<int64_t>(log.segment_bytes()));
   info.set_copied_bytes(store_->copied_bytes());
+  const LogStats& stats = log.stats();
+  const Percentiles sync = stats.write_ns.percentiles();
+  info.set_sync_p50_us(sync.p50 / 1'000);
+  info.set_sync_p99_us(sync.p99 / 1'000);
+  info.set_sync_max_us(sync.max / 1'000);
+  info.set_synced_bytes(static_cast<int64_t>(stats.written_bytes));
+  info.set_recovered_summary_count(static_cast<int64_t>(stats.summarised_segment_count));
+  info.set_recovered_full_count(static_cast<int64_t>(stats.replayed_segment_count));
+  info.set_cache_hit_count(static_cast<int64_t>(stats.memory_read_count));
+  info.set_cache_miss_count(static_cast<int64_t>(stats.window_read_count + stats.disk_read_count));
 }
 
 void QueueCore::fill_service(v1::ServiceQuota& quota) const {
@@ -149,6 +159,11 @@ std::vector<base::AlarmCondition> QueueCore::alarm_conditions() const {
           fmt::format("the disk is nearly full: puts are refused free_bytes={} "
                       "free_disk_min_bytes={}; make room on the disk of queue.data_dir",
                       free_disk_bytes_, options_.free_disk_min_bytes));
+  }
+  if (!std::as_const(*store_).log().can_grow()) {
+    raise("disk-full", "segments",
+          "the disk takes no more segments: puts are refused; make room on the disk of "
+          "queue.data_dir");
   }
   if (is_service_full_) {
     raise("service-full", "",

@@ -301,7 +301,7 @@ void QueueService::finish() {
   }
   if (failure().ok()) {
     Status status = core_->commit_group();
-    if (status.ok()) status = core_->log().write_final_mark();
+    if (status.ok()) status = core_->log().close();
     if (!status.ok()) fail(status);
   }
   if (failure().ok()) {

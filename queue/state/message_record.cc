@@ -1,5 +1,6 @@
 #include "queue/state/message_record.h"
 
+#include <algorithm>
 #include <array>
 
 #include "base/endian.h"
@@ -29,17 +30,26 @@ size_t message_record_size(const MessageRecord& record) {
   return size;
 }
 
-void append_message_record(std::string& to, const MessageRecord& record) {
+void write_message_record(char* to, const MessageRecord& record) {
   base::put_le32(to, record.queue_id);
-  base::put_le32(to, record.delivery_count);
-  base::put_le64(to, record.lookup_id);
-  base::put_le64(to, static_cast<uint64_t>(record.put_unix_ns));
-  base::put_le64(to, record.source_count);
+  base::put_le32(to + 4, record.delivery_count);
+  base::put_le64(to + 8, record.lookup_id);
+  base::put_le64(to + 16, static_cast<uint64_t>(record.put_unix_ns));
+  base::put_le64(to + 24, record.source_count);
+  char* size = to + 32;
+  char* at = to + kFixedSize;
   for (const std::string_view* part : parts_of(record)) {
-    base::put_le32(to, static_cast<uint32_t>(part->size()));
+    base::put_le32(size, static_cast<uint32_t>(part->size()));
+    size += 4;
+    at = std::copy(part->begin(), part->end(), at);
   }
-  base::put_le32(to, 0);
-  for (const std::string_view* part : parts_of(record)) to.append(*part);
+  base::put_le32(size, 0);
+}
+
+std::string message_record_bytes(const MessageRecord& record) {
+  std::string bytes(message_record_size(record), '\0');
+  write_message_record(bytes.data(), record);
+  return bytes;
 }
 
 std::optional<MessageRecord> decode_message_record(std::string_view payload) {

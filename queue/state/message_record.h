@@ -27,7 +27,9 @@ struct MessageRecord {
 };
 
 size_t message_record_size(const MessageRecord& record);
-void append_message_record(std::string& to, const MessageRecord& record);
+// Writes message_record_size() bytes.
+void write_message_record(char* to, const MessageRecord& record);
+std::string message_record_bytes(const MessageRecord& record);
 // The views point into `payload`. Nothing if the sizes do not add up.
 std::optional<MessageRecord> decode_message_record(std::string_view payload);
 

@@ -29,7 +29,9 @@ Result<std::unique_ptr<QueueStore>> QueueStore::open(base::FileSystem& file_syst
                                                      base::Clock& clock,
                                                      const StoreOptions& options) {
   std::unique_ptr<QueueStore> store(new QueueStore(clock, options));
-  ASSIGN_OR_RETURN(store->log_, Log::open(file_system, options.log, *store));
+  LogOptions log = options.log;
+  log.writes_summaries = true;
+  ASSIGN_OR_RETURN(store->log_, Log::open(file_system, log, *store));
   RETURN_IF_ERROR(store->finish_replay());
   return store;
 }
@@ -48,10 +50,14 @@ NamedQueue* QueueStore::find(uint32_t id) {
   return it == queues_.end() ? nullptr : it->second.get();
 }
 
-bool QueueStore::reserve(uint64_t bytes, uint64_t count) {
-  if (!log_->has_room(bytes, count)) return false;
+bool QueueStore::reserve(uint64_t bytes, uint64_t count, uint64_t range_bytes) {
+  // Ranges are their own digests.
+  const Log::Unit unit{.payload_bytes = bytes,
+                       .record_count = count,
+                       .digest_bytes = count * Log::kDigestUsualBytes + range_bytes};
+  if (!log_->has_room(unit)) return false;
   // Opening a group may take the snapshot: before anything is changed.
-  log_->prepare_append();
+  log_->prepare_append(unit);
   return true;
 }
 
@@ -104,11 +110,11 @@ void QueueStore::open_producer(NamedQueue& queue, const v1::LogProducerOpened& o
 
 uint64_t QueueStore::append_message(NamedQueue& queue, MessageRecord& record, RecordType type) {
   record.queue_id = queue.id;
-  append_message_record(log_->begin_record(), record);
+  const auto size = static_cast<uint32_t>(message_record_size(record));
+  write_message_record(log_->begin_record(size), record);
   const MessageDigest digest = digest_of(record);
   encode_digest(digest, digest_);
   const LogPosition position = log_->end_record(type, digest_);
-  const auto size = static_cast<uint32_t>(message_record_size(record));
   if (digest.has_source_key) {
     queue.source_keys.add(digest.source_key_hash, {.lookup_id = record.lookup_id,
                                                    .put_unix_ns = record.put_unix_ns,
@@ -242,8 +248,7 @@ Result<uint64_t> QueueStore::copy(NamedQueue& from, uint64_t lookup_id, NamedQue
   MessageRecord record = stored.record;
   const std::string extra = stored.extra.SerializeAsString();
   record.extra = extra;
-  std::string bytes;
-  append_message_record(bytes, record);
+  const std::string bytes = message_record_bytes(record);
   record = *decode_message_record(bytes);
   record.lookup_id = to.next_lookup_id++;
   record.delivery_count = 0;

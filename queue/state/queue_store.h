@@ -60,8 +60,8 @@ class QueueStore final : private LogOwner {
   const NamedQueue* find(std::string_view name) const;
 
   // True if `bytes` of payload in `count` records fit into the open group, which is opened if there
-  // is none. False: seal it first.
-  bool reserve(uint64_t bytes, uint64_t count);
+  // is none. False: seal it first. `range_bytes`: how much of it is ranges of lookup ids.
+  bool reserve(uint64_t bytes, uint64_t count, uint64_t range_bytes = 0);
   // The largest that reserve() grants for sure in an empty group.
   uint64_t unit_max_bytes() const { return log_->unit_max_bytes(); }
   // Room for one range of lookup ids in a record.
@@ -179,7 +179,7 @@ class QueueStore final : private LogOwner {
   Status copy_messages(uint64_t generation, uint64_t& budget_bytes);
   Status copy_message(NamedQueue& queue, uint64_t lookup_id);
   Status copy_keys(uint64_t generation, uint64_t& budget_bytes);
-  Status copy_key(NamedQueue& queue, const SourceKeyHash& hash, const SourceKeyState& state);
+  Result<bool> copy_key(NamedQueue& queue, const SourceKeyHash& hash, const SourceKeyState& state);
 
   base::Clock& clock_;
   const StoreOptions options_;

@@ -173,8 +173,7 @@ Status QueueStore::copy_message(NamedQueue& queue, uint64_t lookup_id) {
   const IndexedMessage& message = *queue.index.find(lookup_id);
   ASSIGN_OR_RETURN(StoredMessage stored, read(queue, lookup_id));
   stored.record.delivery_count = message.delivery_count;
-  std::string bytes;
-  append_message_record(bytes, stored.record);
+  const std::string bytes = message_record_bytes(stored.record);
   MessageRecord record = *decode_message_record(bytes);
   append_message(queue, record, RecordType::kMessageCopy);
   const auto until = queue.index.delayed_until(lookup_id);
@@ -190,16 +189,18 @@ Status QueueStore::copy_keys(uint64_t generation, uint64_t& budget_bytes) {
   const int64_t now = clock_.unix_now_ns();
   for (const auto& [id, queue] : queues_) {
     while (const auto key = queue->source_keys.first_of(generation, now)) {
-      if (budget_bytes == 0 || !reserve(2 * 4096 + kRecordBytes, 1)) return {};
+      if (budget_bytes == 0) return {};
+      ASSIGN_OR_RETURN(const bool is_copied, copy_key(*queue, key->first, key->second));
+      if (!is_copied) return {};
       budget_bytes -= std::min<uint64_t>(budget_bytes, SourceKeys::kLogBytesPerKey);
-      RETURN_IF_ERROR(copy_key(*queue, key->first, key->second));
     }
   }
   return {};
 }
 
-Status QueueStore::copy_key(NamedQueue& queue, const SourceKeyHash& hash,
-                            const SourceKeyState& state) {
+// False: no room in the open group.
+Result<bool> QueueStore::copy_key(NamedQueue& queue, const SourceKeyHash& hash,
+                                  const SourceKeyState& state) {
   ASSIGN_OR_RETURN(const std::string_view payload,
                    log_->read(state.position.unpack(), state.payload_size, scratch_));
   v1::LogSourceKey copy;
@@ -217,13 +218,14 @@ Status QueueStore::copy_key(NamedQueue& queue, const SourceKeyHash& hash,
   copy.set_lookup_id(state.lookup_id);
   copy.set_put_unix_ns(state.put_unix_ns);
   const std::string bytes = copy.SerializeAsString();
+  if (!reserve(bytes.size(), 1)) return false;
   SourceKeyState moved = state;
   moved.position = PackedPosition(
       log_->append(RecordType::kSourceKeyCopy, bytes, encode_source_key_digest(copy)));
   moved.payload_size = static_cast<uint32_t>(bytes.size());
   moved.is_copy = true;
   queue.source_keys.add(hash, moved);
-  return {};
+  return true;
 }
 
 }  // namespace verbatim::queue

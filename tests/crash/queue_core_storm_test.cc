@@ -105,6 +105,12 @@ class Storm {
     }
     disk_.clear_faults();
     core_ = *std::move(core);
+    // Lives are short: nothing is poison for having been given out in many of them.
+    v1::ConfigureQueueRequest patient;
+    patient.set_queue("events");
+    patient.mutable_settings()->set_retries(999);
+    const Status status = core_->configure_queue(patient);
+    if (!status.ok()) fail("the queue cannot be configured: " + status.to_string());
     hello();
     return core_ != nullptr && resume();
   }
@@ -213,6 +219,12 @@ class Storm {
       reply = core_ ? ask(frame) : std::nullopt;
     }
     if (!reply) return false;
+    if (is_full(*reply) && !core_->log().can_grow()) {
+      // The disk failed while a segment was made ahead; without a thread for it, a start tries
+      // again.
+      die();
+      return false;
+    }
     if (reply->put_reply().results_size() != put.messages_size()) {
       fail("a put was refused: " + reply->ShortDebugString());
       return false;
