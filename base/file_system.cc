@@ -21,6 +21,13 @@ Result<size_t> File::read_at(uint64_t offset, std::span<std::byte> buffer) {
   return read_at(offset, std::span<char>(reinterpret_cast<char*>(buffer.data()), buffer.size()));
 }
 
+Status File::write_durable(uint64_t offset, std::string_view bytes) {
+  RETURN_IF_ERROR(write_at(offset, bytes));
+  return sync_data();
+}
+
+void File::advise(uint64_t /*offset*/, uint64_t /*size*/, Use /*use*/) {}
+
 Status File::preallocate(uint64_t size) {
   constexpr uint64_t kPart = 1024 * 1024;
   ASSIGN_OR_RETURN(uint64_t present, this->size());

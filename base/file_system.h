@@ -33,9 +33,12 @@ enum class OpenMode {
   kCreateOrOpen,
 };
 
+// What write_durable() needs to go past the page cache.
+inline constexpr uint64_t kDirectAlignment = 4096;
+
 // An open file; closed by its destructor.
-// Threads: read_at and write_at to disjoint ranges may run at once, and sync beside them; append
-// and truncate need the caller's order.
+// Threads: read_at, write_at and write_durable to disjoint ranges may run at once, and sync beside
+// them; append and truncate need the caller's order.
 class File {
  public:
   virtual ~File() = default;
@@ -57,8 +60,19 @@ class File {
   // As sync_data, and all other metadata (fsync).
   virtual Status sync() = 0;
 
+  // write_at, durable on return: these bytes, and the size where the file grew; what was written
+  // before by other calls is not part of the promise. Where offset, size and memory are multiples
+  // of kDirectAlignment it may go past the page cache, which is faster; readers see it all the
+  // same.
+  virtual Status write_durable(uint64_t offset, std::string_view bytes);
+
   virtual Result<uint64_t> size() = 0;
   virtual Status truncate(uint64_t size) = 0;
+
+  // Says what will be read soon, or is not to stay in the page cache. A hint: nothing may come of
+  // it.
+  enum class Use { kSoon, kNoMore };
+  virtual void advise(uint64_t offset, uint64_t size, Use use);
 
   // Extends the file to at least `size` bytes by really writing zeros (1 MiB at a time), so that
   // later overwrites need no metadata. What is there already stays. Not synced.

@@ -470,6 +470,11 @@ void FaultFileSystem::power_cut_keeping_all() {
   power_cut([] { return true; });
 }
 
+size_t FaultFileSystem::unsynced_name_count() const {
+  MutexLock lock(state_->mutex);
+  return state_->changes.size();
+}
+
 void FaultFileSystem::kill_process() {
   MutexLock lock(state_->mutex);
   state_->locks.clear();

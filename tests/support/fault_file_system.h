@@ -62,6 +62,8 @@ class FaultFileSystem final : public base::FileSystem {
   void power_cut_dropping_all();
   // Everything stays that a later sync would have written.
   void power_cut_keeping_all();
+  // Creations, removals and renames that a power cut may undo.
+  size_t unsynced_name_count() const;
   // The process dies, the machine does not: its files and locks are gone, the cache stays, also
   // where it shows data that a failed sync has lost.
   void kill_process();

@@ -58,6 +58,16 @@ TEST_F(FaultDisk, APowerCutKeepsWhatWasSynced) {
   EXPECT_EQ(disk_.contents("/f"), std::string(2000, 'B'));
 }
 
+TEST_F(FaultDisk, APowerCutKeepsADurableWriteAndEachHalfOfItCanFail) {
+  ASSERT_TRUE(file_->write_durable(0, std::string(2000, 'B')).ok());
+  for (const IoKind kind : {IoKind::kWrite, IoKind::kSync}) {
+    disk_.fail({.nth = 1, .error_number = EIO, .is_sticky = false, .kinds = {kind}});
+    EXPECT_FALSE(file_->write_durable(0, std::string(2000, 'C')).ok());
+  }
+  disk_.power_cut_dropping_all();
+  EXPECT_EQ(disk_.contents("/f"), std::string(2000, 'B'));
+}
+
 TEST_F(FaultDisk, APowerCutMayKeepASecondSectorWithoutTheFirst) {
   ASSERT_TRUE(file_->write_at(0, std::string(1024, 'B')).ok());
   int asked = 0;

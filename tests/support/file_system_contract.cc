@@ -33,6 +33,41 @@ TEST_P(FileSystemContract, WrittenBytesAreReadBack) {
   EXPECT_EQ((*file)->path(), path("a"));
 }
 
+TEST_P(FileSystemContract, DurableWritesAreReadBackWhateverTheirAlignment) {
+  auto file = fs().open(path("a"), OpenMode::kCreateExclusive);
+  ASSERT_TRUE(file);
+  ASSERT_TRUE(fs().rename(path("a"), path("b")).ok());
+  constexpr size_t kBlock = base::kDirectAlignment;
+  std::string expected(3 * kBlock, '\0');
+  std::string memory(3 * kBlock, 'm');
+  const size_t misaligned = reinterpret_cast<uintptr_t>(memory.data()) % kBlock;
+  const size_t first = misaligned == 0 ? 0 : kBlock - misaligned;
+  ASSERT_TRUE((*file)->preallocate(expected.size()).ok());
+  // Aligned in all three, which may go past the page cache; then each one off.
+  const std::string_view block(memory.data() + first, kBlock);
+  for (const auto& [offset, bytes] :
+       {std::pair{size_t{kBlock}, block}, std::pair{size_t{7}, block.substr(0, 100)},
+        std::pair{2 * kBlock, block.substr(0, kBlock - 1)},
+        std::pair{size_t{kBlock}, std::string_view("behind")}}) {
+    // Readers have seen the old bytes: no cache may go on showing them.
+    EXPECT_EQ(*fs().read_file(path("b")), expected);
+    ASSERT_TRUE((*file)->write_durable(offset, bytes).ok());
+    expected.replace(offset, bytes.size(), bytes);
+  }
+  EXPECT_EQ(*fs().read_file(path("b")), expected);
+  ASSERT_TRUE((*file)->write_durable(3 * kBlock, block).ok());
+  EXPECT_EQ(*fs().read_file(path("b")), expected + std::string(block));
+}
+
+TEST_P(FileSystemContract, AdviceChangesNothing) {
+  write("a", "12345");
+  auto file = fs().open(path("a"), OpenMode::kReadWrite);
+  ASSERT_TRUE(file);
+  (*file)->advise(0, 100, base::File::Use::kSoon);
+  (*file)->advise(0, 100, base::File::Use::kNoMore);
+  EXPECT_EQ(*fs().read_file(path("a")), "12345");
+}
+
 TEST_P(FileSystemContract, BytesMayBeWrittenAndReadAsSpans) {
   auto file = fs().open(path("a"), OpenMode::kCreateOrOpen);
   ASSERT_TRUE(file);
@@ -67,6 +102,7 @@ TEST_P(FileSystemContract, AFileOpenForReadingRefusesWrites) {
   auto file = fs().open(path("a"), OpenMode::kRead);
   ASSERT_TRUE(file);
   EXPECT_FALSE((*file)->write_at(0, std::string_view("2")).ok());
+  EXPECT_FALSE((*file)->write_durable(0, std::string_view("2")).ok());
   EXPECT_FALSE((*file)->truncate(0).ok());
   EXPECT_EQ(*fs().read_file(path("a")), "1");
 }
