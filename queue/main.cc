@@ -28,6 +28,7 @@ QueueServiceOptions options_of(const v1::Queue& config) {
   options.core.log.directory = config.data_dir();
   options.core.log.segment_bytes =
       align_up(static_cast<uint64_t>(config.segment_bytes()), kBlockSize);
+  options.core.log.background_spares = true;
   options.core.log.cache_bytes = static_cast<uint64_t>(config.cache_bytes());
   options.core.queues = {config.queues().begin(), config.queues().end()};
   options.core.message_max_bytes = config.message_max_bytes();

@@ -488,13 +488,14 @@ TEST_F(QueueCoreTest, AboveTheQuotaPutsAreFullAndCommitsFit) {
 
 TEST_F(QueueCoreTest, TooLittleFreeDiskIsFull) {
   options_.free_disk_min_bytes = 1024 * 1024;
-  disk_.set_capacity(3 * 1024 * 1024);
+  // A segment, the reserve, and twice what must stay free.
+  disk_.set_capacity(4 * 1024 * 1024);
   open();
   open_producer(5);
   clock_.advance(seconds(2));
   core_->tick();
   const auto first = put(5, 1, {{"a"}});
-  disk_.set_capacity(2 * 1024 * 1024);
+  disk_.set_capacity(3 * 1024 * 1024);
   clock_.advance(seconds(2));
   core_->tick();
   EXPECT_TRUE(first.has_put_reply()) << first.ShortDebugString();

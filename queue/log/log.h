@@ -13,6 +13,8 @@
 //    before, and a mark above it is synced.
 // I4 An older segment is recycled only after a synced mark above the group that declared it
 //    unneeded.
+// I5 A segment is closed before the next one's first group is written: its last group is a summary
+//    of all records that have a digest, synced. Room for it is never given to anything else.
 // docs/formats/log.md: bytes, recovery, and what a crash at each step leaves.
 //
 // Threads: all methods belong to the owner's thread but write(), which may run in another one
@@ -22,14 +24,20 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/file_system.h"
 #include "base/status.h"
+#include "queue/log/group_buffer.h"
 #include "queue/log/group_cache.h"
 #include "queue/log/log_format.h"
+#include "queue/log/log_verifier.h"
+#include "queue/log/read_windows.h"
+#include "queue/log/samples.h"
 #include "queue/log/segment_files.h"
+#include "queue/log/segment_summary.h"
 
 namespace verbatim::queue {
 
@@ -37,14 +45,21 @@ struct LogOptions {
   std::string directory;
   // At least 32 KiB.
   uint64_t segment_bytes = 64 * 1024 * 1024;
-  // Spares written at open(), so that growth costs no zeros later.
-  size_t spare_count = 0;
+  // Segments written ahead, at least two: the reserve (can_grow()), and the next one, which is
+  // written when the present one is half full.
+  size_t spare_count = 2;
+  // Writes them in a thread of its own. Else open() and write() do it, so that the order of all
+  // operations on the disk is fixed, which tests want.
+  bool background_spares = false;
+  // Segments are closed with a summary: the owner gives digests and understands replay_digest().
+  bool writes_summaries = false;
   // Recent groups with live messages kept in memory.
   uint64_t cache_bytes = 16 * 1024 * 1024;
 #if defined(VERBATIM_FAULT_POINTS)
   // Planted faults that the test harness must catch.
   bool canary_no_rewrite_after_recovery = false;
   bool canary_ignore_generations = false;
+  bool canary_trust_unsynced_summary = false;
 #endif
 };
 
@@ -66,20 +81,35 @@ class LogOwner {
 struct LogStats {
   uint64_t sync_count = 0;
   uint64_t synced_record_count = 0;
+  uint64_t written_bytes = 0;
+  // Of the newest groups.
+  Samples write_ns;
+  Samples group_bytes;
+  // Of read(): from memory, from what a window had read ahead, and those that read the disk.
+  uint64_t memory_read_count = 0;
+  uint64_t window_read_count = 0;
+  uint64_t disk_read_count = 0;
+  // Of the start.
   uint64_t cut_bytes = 0;
   uint64_t recovered_record_count = 0;
+  uint64_t summarised_segment_count = 0;
+  uint64_t replayed_segment_count = 0;  // read in full
 };
 
 // A sealed group on its way to the disk.
 struct LogGroup {
-  std::shared_ptr<const std::string> bytes;
+  std::shared_ptr<const GroupBuffer> bytes;
   LogPosition position;
   uint64_t record_count = 0;
   bool begins_segment = false;
   int64_t retained_count = 0;  // records that will be read
   bool is_mark = false;        // no records of the owner
   std::shared_ptr<base::File> file;
+  // The last group of the segment before; written first.
+  std::unique_ptr<ClosingGroup> closing;
   std::vector<uint64_t> retired;  // generations to recycle after the sync
+  uint64_t written_bytes = 0;
+  int64_t write_ns = 0;
 };
 
 class Log {
@@ -92,17 +122,36 @@ class Log {
 
   // --- the open group ---
 
-  // True if records of `payload_bytes` in `count` records fit into the open group.
-  bool has_room(uint64_t payload_bytes, uint64_t count) const;
+  // What a unit, whose records must not be parted, takes: the sizes of payloads and of digests.
+  struct Unit {
+    uint64_t payload_bytes = 0;
+    uint64_t record_count = 1;
+    uint64_t digest_bytes = 0;
+  };
+  // The same where each digest has at most 64 bytes, or as many as its payload.
+  static Unit unit_of(uint64_t payload_bytes, uint64_t record_count) {
+    return {payload_bytes, record_count, payload_bytes + record_count * 64};
+  }
+
+  // True if the unit fits into the open group and its segment. While it does not, the group must
+  // be sealed first: prepare_append() then opens the next one where the unit fits.
+  bool has_room(const Unit& unit) const;
+  bool has_room(uint64_t payload_bytes, uint64_t count) const {
+    return has_room(unit_of(payload_bytes, count));
+  }
   // Largest unit that an empty group takes for sure.
   uint64_t unit_max_bytes() const { return group_max_bytes_; }
   // Opens the group if there is none, with a snapshot where a segment begins: call it before the
-  // state that the next record describes is changed.
-  void prepare_append();
+  // state that the next record describes is changed. A segment is filled until a unit does not fit,
+  // so tell the sizes; without them it ends when the largest unit would not fit.
+  void prepare_append(const Unit& unit);
+  void prepare_append() { prepare_append(unit_of(group_max_bytes_, 1)); }
   // `digest`: what recovery needs of the record when its segment is read by its summary; empty: the
   // next snapshot says it.
   LogPosition append(RecordType type, std::string_view payload, std::string_view digest = {});
-  // The same in place: append the payload to the string given, then end_record().
+  // The same in place: fill the `payload_size` bytes given, then end_record().
+  char* begin_record(uint64_t payload_size);
+  // The same by way of a string: append the payload to it, then end_record().
   std::string& begin_record();
   LogPosition end_record(RecordType type, std::string_view digest = {});
 
@@ -126,22 +175,32 @@ class Log {
   Status flush();
   // A final mark: everything below is known to be synced. The open group must be flushed.
   Status write_final_mark();
+  // The same at the end of a clean life: also closes the segment, so that a later start needs not
+  // read it in full.
+  Status close();
+  // False: the disk takes no more segments. The open one and the reserve are all there is, and both
+  // belong to what takes no new messages.
+  bool can_grow() const { return files_->can_grow(); }
 
   // --- reading and recycling ---
 
-  // The payload of a record, from the open group, the cache or the disk (then held in `scratch`).
-  // The view is valid until the next call that changes the log. Errors: kDataLoss (its checksum),
-  // those of the disk.
+  // The payload of a record, from the open group, the cache, a window of what was read last, or the
+  // disk (a large one is then held in `scratch`). The view is valid until the next call of anything
+  // that is not const. Errors: kDataLoss (its checksum; names segment and offset), those of the
+  // disk.
   Result<std::string_view> read(LogPosition position, uint64_t payload_size, std::string& scratch);
   // For the cache: a record at this place will be read later, or never again.
   void retain(LogPosition position);
   void release(LogPosition position);
+  // Checks the next piece of what a start by summaries has not read, about 256 KiB; blocks on the
+  // disk. False when there is nothing left. Errors: kDataLoss (names segment and offset; go on).
+  Result<bool> verify_step() { return verifier_.step(segments_); }
   // Says that nothing of the oldest segment is needed any more; the newest one cannot be released.
   void release_oldest();
   uint64_t oldest_generation() const { return oldest_generation_; }
   uint64_t newest_generation() const { return end_.generation; }
   size_t segment_count() const { return segments_.size(); }
-  size_t spare_count() const;
+  size_t spare_count() const { return files_->spare_count(); }
   uint64_t segment_bytes() const { return options_.segment_bytes; }
   // Of all segment files, spares and those on their way out included.
   uint64_t disk_bytes() const {
@@ -157,7 +216,11 @@ class Log {
   Status recover();
   Status finish_recovery(const std::vector<uint64_t>& dead);
   void open_group(bool begins_segment);
-  RecordEncoder encoder() const;
+  // True if `group_bytes` at `offset`, and behind them all that closes the segment, fit.
+  bool fits_segment(uint64_t offset, uint64_t group_bytes, uint64_t summary_bytes) const;
+  void close_segment();
+  Status write_closing(ClosingGroup& closing);
+  Result<std::string_view> read_disk(LogPosition position, uint64_t size, std::string& scratch);
 
   const LogOptions options_;
   const uint64_t group_max_bytes_;
@@ -173,10 +236,20 @@ class Log {
 
   // The open group.
   std::unique_ptr<LogGroup> open_;
-  std::shared_ptr<std::string> buffer_;
+  std::shared_ptr<GroupBuffer> buffer_;
+  std::optional<RecordEncoder> encoder_;  // of the open group's segment
   LogPosition previous_end_;
+  uint64_t previous_summary_ = 0;
   size_t record_begin_ = 0;
-  uint64_t base_bytes_ = 0;  // group record and snapshot
+  uint64_t base_bytes_ = 0;              // group record and snapshot
+  std::optional<uint64_t> record_size_;  // of the payload; none: it is in record_
+  std::string record_;
+  GroupBufferPool pool_;
+  uint64_t last_group_bytes_ = 0;
+
+  // Of the segment in which end_ lies.
+  SegmentSummary summary_;
+  uint64_t closed_at_ = 0;  // where its summary group stands; 0: it is not closed
 
   bool is_in_flight_ = false;
   bool ends_with_mark_ = false;
@@ -185,8 +258,9 @@ class Log {
     uint64_t declared_in = 0;  // number of the group that says so; 0: not sealed yet
   };
   std::vector<Retired> pending_retired_;
-  uint64_t spare_count_ = 0;
   GroupCache cache_;
+  ReadWindows windows_;
+  LogVerifier verifier_;
   LogStats stats_;
 };
 

@@ -1,6 +1,7 @@
 #include "queue/log/log_format.h"
 
-#include "base/check.h"
+#include <cstring>
+
 #include "base/crc32c.h"
 #include "base/endian.h"
 #include "base/log.h"
@@ -19,10 +20,10 @@ constexpr std::string_view kSegmentMagic = "VBLOGSEG";
 constexpr size_t kHeaderCrcAt = kLogHeaderSize - 4;
 
 // The log's id goes into every checksum: bytes that a client sends can never pass for a record.
-uint32_t record_crc(uint64_t log_id, std::string_view after_crc) {
+uint32_t checksum_seed(uint64_t log_id) {
   char seed[8];
   put_le64(seed, log_id);
-  return crc32c_extend(crc32c(std::string_view(seed, sizeof(seed))), after_crc);
+  return crc32c(std::string_view(seed, sizeof(seed)));
 }
 
 }  // namespace
@@ -57,6 +58,12 @@ Result<SegmentHeader> decode_segment_header(std::string_view block) {
                     "start that version or a later one",
                     version, kLogFormatVersion));
   }
+  if (const uint32_t version = get_le32(block.data() + 8); version < kLogFormatVersion) {
+    return failed_precondition(
+        fmt::format("the log was written by a verbatim-queue before the first release: "
+                    "format_version={} known={}; move the folder away to begin a new log",
+                    version, kLogFormatVersion));
+  }
   SegmentHeader header;
   header.log_id = get_le64(block.data() + 16);
   header.generation = get_le64(block.data() + 24);
@@ -64,57 +71,43 @@ Result<SegmentHeader> decode_segment_header(std::string_view block) {
   return header;
 }
 
-size_t RecordEncoder::begin(std::string& group) const {
-  const size_t at = group.size();
-  group.append(kRecordHeaderSize, '\0');
-  return at;
+RecordEncoder::RecordEncoder(uint64_t log_id, uint64_t generation)
+    : generation_(generation), seed_(checksum_seed(log_id)) {}
+
+void RecordEncoder::finish(char* at, size_t length, RecordType type) const {
+  const size_t end = kRecordHeaderSize + length;
+  put_le32(at + 4, static_cast<uint32_t>(length));
+  put_le64(at + 8, generation_);
+  put_le64(at + 16, static_cast<uint64_t>(type));
+  std::memset(at + end, 0, record_size(length) - end);
+  put_le32(at, crc32c_extend(seed_, std::string_view(at + 4, end - 4)));
 }
 
-void RecordEncoder::finish(std::string& group, size_t begin, RecordType type) const {
-  const size_t length = group.size() - begin - kRecordHeaderSize;
-  char* header = group.data() + begin;
-  put_le32(header + 4, static_cast<uint32_t>(length));
-  put_le64(header + 8, generation_);
-  header[16] = static_cast<char>(type);
-  const std::string_view after_crc(header + 4, kRecordHeaderSize - 4 + length);
-  put_le32(header, record_crc(log_id_, after_crc));
-  group.resize(begin + record_size(length), '\0');
+void RecordEncoder::write_group_record(char* at, const GroupRecord& record) const {
+  char* const payload = at + kRecordHeaderSize;
+  put_le64(payload, record.number);
+  put_le64(payload + 8, record.offset);
+  put_le32(payload + 16, record.size);
+  put_le32(payload + 20, record.record_count);
+  put_le64(payload + 24, record.mark.generation);
+  put_le64(payload + 32, record.mark.offset);
+  put_le64(payload + 40, record.previous_end.generation);
+  put_le64(payload + 48, record.previous_end.offset);
+  put_le64(payload + 56, record.oldest_generation);
+  put_le64(payload + 64, record.previous_summary);
+  finish(at, kGroupPayloadSize, RecordType::kGroup);
 }
 
-size_t RecordEncoder::append(std::string& group, RecordType type, std::string_view payload) const {
-  const size_t at = begin(group);
-  group.append(payload);
-  finish(group, at, type);
-  return at;
-}
+RecordDecoder::RecordDecoder(uint64_t log_id, uint64_t generation, bool any_generation)
+    : generation_(generation), seed_(checksum_seed(log_id)), any_generation_(any_generation) {}
 
-void RecordEncoder::write_group_record(std::string& group, const GroupRecord& record) const {
-  CHECK(group.size() >= kGroupRecordSize, "the group has kept room for its first record");
-  std::string first;
-  const size_t at = begin(first);
-  put_le64(first, record.number);
-  put_le64(first, record.offset);
-  put_le32(first, record.size);
-  put_le32(first, record.record_count);
-  put_le64(first, record.mark.generation);
-  put_le64(first, record.mark.offset);
-  put_le64(first, record.previous_end.generation);
-  put_le64(first, record.previous_end.offset);
-  put_le64(first, record.oldest_generation);
-  put_le64(first, 0);
-  finish(first, at, RecordType::kGroup);
-  CHECK(first.size() == kGroupRecordSize, "the group record has its fixed size");
-  group.replace(0, kGroupRecordSize, first);
-}
-
-std::optional<RecordView> decode_record(std::string_view bytes, uint64_t log_id,
-                                        uint64_t generation, bool any_generation) {
+std::optional<RecordView> RecordDecoder::decode(std::string_view bytes) const {
   if (bytes.size() < kRecordHeaderSize) return std::nullopt;
-  if (get_le64(bytes.data() + 8) != generation && !any_generation) return std::nullopt;
+  if (get_le64(bytes.data() + 8) != generation_ && !any_generation_) return std::nullopt;
   const uint64_t length = get_le32(bytes.data() + 4);
   if (record_size(length) > bytes.size()) return std::nullopt;
   const std::string_view after_crc = bytes.substr(4, kRecordHeaderSize - 4 + length);
-  if (get_le32(bytes.data()) != record_crc(log_id, after_crc)) return std::nullopt;
+  if (get_le32(bytes.data()) != crc32c_extend(seed_, after_crc)) return std::nullopt;
   RecordView view;
   view.type = static_cast<RecordType>(bytes[16]);
   view.payload = bytes.substr(kRecordHeaderSize, length);
@@ -133,7 +126,33 @@ std::optional<GroupRecord> decode_group_payload(std::string_view payload) {
   record.mark = {get_le64(at + 24), get_le64(at + 32)};
   record.previous_end = {get_le64(at + 40), get_le64(at + 48)};
   record.oldest_generation = get_le64(at + 56);
+  record.previous_summary = get_le64(at + 64);
   return record;
+}
+
+void encode_summary_entry(char* at, const SummaryEntry& entry) {
+  at[0] = static_cast<char>(entry.type);
+  put_le32(at + 1, static_cast<uint32_t>(entry.offset / kRecordAlignment));
+  put_le32(at + 5, entry.payload_size);
+  put_le32(at + 9, static_cast<uint32_t>(entry.digest.size()));
+}
+
+Status decode_summary(std::string_view payload,
+                      const std::function<Status(const SummaryEntry&)>& visit) {
+  while (!payload.empty()) {
+    if (payload.size() < kSummaryEntryHeaderSize) return data_loss("a summary is cut");
+    const char* at = payload.data();
+    SummaryEntry entry;
+    entry.type = static_cast<RecordType>(at[0]);
+    entry.offset = uint64_t{get_le32(at + 1)} * kRecordAlignment;
+    entry.payload_size = get_le32(at + 5);
+    const size_t size = get_le32(at + 9);
+    if (payload.size() < kSummaryEntryHeaderSize + size) return data_loss("a summary is cut");
+    entry.digest = payload.substr(kSummaryEntryHeaderSize, size);
+    RETURN_IF_ERROR(visit(entry));
+    payload.remove_prefix(kSummaryEntryHeaderSize + size);
+  }
+  return {};
 }
 
 }  // namespace verbatim::queue

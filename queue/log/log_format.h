@@ -1,8 +1,9 @@
-// The bytes of the log, as docs/formats/log.md states them: segment header, group, record.
+// The bytes of the log, as docs/formats/log.md states them: segment header, group, record, summary.
 // Pure functions; integers are little-endian.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,17 +14,22 @@ namespace verbatim::queue {
 
 inline constexpr uint64_t kBlockSize = 4096;  // no torn write reaches over a block's border
 inline constexpr uint64_t kLogHeaderSize = kBlockSize;
-inline constexpr uint32_t kLogFormatVersion = 1;
+inline constexpr uint32_t kLogFormatVersion = 2;
 inline constexpr size_t kRecordHeaderSize = 24;
 inline constexpr size_t kGroupPayloadSize = 72;
 inline constexpr size_t kGroupRecordSize = kRecordHeaderSize + kGroupPayloadSize;
 inline constexpr size_t kRecordAlignment = 8;
+
+inline constexpr size_t kSummaryEntryHeaderSize = 13;
 
 constexpr uint64_t align_up(uint64_t value, uint64_t to) { return (value + to - 1) / to * to; }
 // What a record of this payload takes in a group.
 constexpr uint64_t record_size(uint64_t payload) {
   return align_up(kRecordHeaderSize + payload, kRecordAlignment);
 }
+
+// What a record takes besides its payload, at most.
+inline constexpr uint64_t kRecordOverhead = kRecordHeaderSize + kRecordAlignment;
 
 // A place in the log; generations ascend, so positions are ordered as they were written.
 struct LogPosition {
@@ -73,6 +79,9 @@ struct GroupRecord {
   LogPosition mark;                // everything below is synced
   LogPosition previous_end;        // first group of a segment: where the segment before it ends
   uint64_t oldest_generation = 0;  // older segments are not needed any more
+  // First group of a segment: the offset of the group in the segment before it that holds its
+  // summary; 0: it has none.
+  uint64_t previous_summary = 0;
 };
 
 // A record as it stands in a buffer.
@@ -82,28 +91,52 @@ struct RecordView {
   uint64_t size = 0;  // in the group, header and padding included
 };
 
-// Appends header, payload parts and padding to `group`; the seed is the log's id.
+// Writes what surrounds a payload that stands in its place already; the log's id seeds the
+// checksum.
 class RecordEncoder {
  public:
-  RecordEncoder(uint64_t log_id, uint64_t generation) : log_id_(log_id), generation_(generation) {}
+  RecordEncoder(uint64_t log_id, uint64_t generation);
 
-  // Gives the offset of the record in `group`.
-  size_t append(std::string& group, RecordType type, std::string_view payload) const;
-  // The same in two steps, so that the caller writes the payload in place after begin().
-  size_t begin(std::string& group) const;
-  void finish(std::string& group, size_t begin, RecordType type) const;
-  // Fills the space that the group record was given at the beginning of `group`.
-  void write_group_record(std::string& group, const GroupRecord& record) const;
+  // Makes the record at `at` whole: record_size(length) bytes, the payload behind the header's
+  // room.
+  void finish(char* at, size_t length, RecordType type) const;
+  // Writes the kGroupRecordSize bytes at `at`.
+  void write_group_record(char* at, const GroupRecord& record) const;
 
  private:
-  uint64_t log_id_;
   uint64_t generation_;
+  uint32_t seed_;
 };
 
-// Reads the record at the front of `bytes`; nothing unless it is whole and of this log and
-// generation. `any_generation` is for the canary only.
-std::optional<RecordView> decode_record(std::string_view bytes, uint64_t log_id,
-                                        uint64_t generation, bool any_generation = false);
+class RecordDecoder {
+ public:
+  // `any_generation` is for the canary only.
+  RecordDecoder(uint64_t log_id, uint64_t generation, bool any_generation = false);
+
+  // Reads the record at the front of `bytes`; nothing unless it is whole and of this log and
+  // generation.
+  std::optional<RecordView> decode(std::string_view bytes) const;
+
+ private:
+  uint64_t generation_;
+  uint32_t seed_;
+  bool any_generation_;
+};
+
 std::optional<GroupRecord> decode_group_payload(std::string_view payload);
+
+// One record of a segment as its summary tells it.
+struct SummaryEntry {
+  RecordType type{};
+  uint64_t offset = 0;
+  uint32_t payload_size = 0;
+  std::string_view digest;
+};
+// Writes the entry's header; the digest follows it.
+void encode_summary_entry(char* at, const SummaryEntry& entry);
+// Calls `visit` with each entry until it fails. Errors: kDataLoss (not a summary), those of
+// `visit`.
+Status decode_summary(std::string_view payload,
+                      const std::function<Status(const SummaryEntry&)>& visit);
 
 }  // namespace verbatim::queue

@@ -2,22 +2,23 @@
 
 #include <algorithm>
 #include <optional>
-#include <set>
-#include <string>
 
 #include "base/endian.h"
 #include "base/log.h"
+#include "queue/log/group_buffer.h"
 
 namespace verbatim::queue {
 namespace {
 
 constexpr size_t kScanBytes = 1024 * 1024;
 
-// One segment, read a group or a block at a time.
+// One segment, read a group or a block at a time, into a buffer that is used again for the next.
 class SegmentReader {
  public:
-  SegmentReader(const Segment& segment, bool any_generation)
-      : segment_(segment), any_generation_(any_generation) {}
+  SegmentReader(const Segment& segment, bool any_generation, GroupBuffer& buffer)
+      : segment_(segment),
+        decoder_(segment.header.log_id, segment.header.generation, any_generation),
+        buffer_(buffer) {}
 
   uint64_t size() const { return segment_.header.segment_size; }
   uint64_t generation() const { return segment_.header.generation; }
@@ -39,7 +40,7 @@ class SegmentReader {
     }
     ASSIGN_OR_RETURN(std::string_view bytes, read(offset, group->size));
     while (!bytes.empty()) {
-      const auto record = decode(bytes);
+      const auto record = decoder_.decode(bytes);
       if (!record) return std::optional<GroupRecord>();
       records.push_back(*record);
       bytes.remove_prefix(record->size);
@@ -69,7 +70,7 @@ class SegmentReader {
       ASSIGN_OR_RETURN(const std::string_view bytes, read(from, count));
       for (size_t at = 0; at + kRecordHeaderSize <= bytes.size(); at += kRecordAlignment) {
         if (base::get_le64(bytes.data() + at + 8) != generation()) continue;
-        const auto record = decode(bytes.substr(at));
+        const auto record = decoder_.decode(bytes.substr(at));
         if (record) end = std::max(end, from + at + record->size);
       }
     }
@@ -77,12 +78,8 @@ class SegmentReader {
   }
 
  private:
-  std::optional<RecordView> decode(std::string_view bytes) const {
-    return decode_record(bytes, segment_.header.log_id, generation(), any_generation_);
-  }
-
   std::optional<GroupRecord> parse_group_record(std::string_view bytes, uint64_t offset) const {
-    const auto record = decode(bytes);
+    const auto record = decoder_.decode(bytes);
     if (!record || record->type != RecordType::kGroup) return std::nullopt;
     const auto group = decode_group_payload(record->payload);
     if (!group || group->offset != offset) return std::nullopt;
@@ -90,14 +87,15 @@ class SegmentReader {
   }
 
   Result<std::string_view> read(uint64_t offset, size_t count) {
-    buffer_.resize(count);
-    ASSIGN_OR_RETURN(const size_t got, segment_.file->read_at(offset, std::span<char>(buffer_)));
-    return std::string_view(buffer_).substr(0, got);
+    buffer_.clear();
+    char* const to = buffer_.extend(count);
+    ASSIGN_OR_RETURN(const size_t got, segment_.file->read_at(offset, std::span<char>(to, count)));
+    return buffer_.view().substr(0, got);
   }
 
   const Segment& segment_;
-  const bool any_generation_;
-  std::string buffer_;
+  const RecordDecoder decoder_;
+  GroupBuffer& buffer_;
 };
 
 Status damage(const LogPosition& position, std::string_view what) {
@@ -106,25 +104,37 @@ Status damage(const LogPosition& position, std::string_view what) {
 
 class Recovery {
  public:
-  Recovery(const std::map<uint64_t, Segment>& segments, bool any_generation,
+  Recovery(const std::map<uint64_t, Segment>& segments, const RecoveryOptions& options,
            const RecoveryVisitor& visit)
-      : segments_(segments), any_generation_(any_generation), visit_(visit) {}
+      : segments_(segments), options_(options), visit_(visit) {}
 
   Result<RecoveredLog> run() {
     RETURN_IF_ERROR(find_end());
     RETURN_IF_ERROR(find_chain());
-    for (const auto& [generation, end] : chain_) {
-      RETURN_IF_ERROR(replay(segments_.at(generation), end));
+    for (auto it = chain_.begin(); it != chain_.end(); ++it) {
+      if (const auto next = std::next(it); next != chain_.end()) prefetch_summary(*next);
+      ASSIGN_OR_RETURN(const bool is_done, replay_summary(it->first, it->second));
+      if (is_done) continue;
+      ++log_.full_count;
+      RETURN_IF_ERROR(replay(segments_.at(it->first), it->second.end));
     }
-    std::set<uint64_t> alive;
-    for (const auto& [generation, end] : chain_) alive.insert(generation);
     for (const auto& [generation, segment] : segments_) {
-      if (!alive.contains(generation)) log_.dead_generations.push_back(generation);
+      if (!chain_.contains(generation)) log_.dead_generations.push_back(generation);
     }
     return log_;
   }
 
  private:
+  // What counts of a segment.
+  struct Link {
+    uint64_t end = 0;
+    uint64_t summary = 0;  // where its successor says that the summary is
+  };
+
+  SegmentReader reader_of(const Segment& segment) {
+    return {segment, options_.canary_ignore_generations, buffer_};
+  }
+
   // What one segment holds: its whole groups from the front, and the marks of all group records.
   struct Survey {
     uint64_t end = kLogHeaderSize;  // of the whole groups
@@ -134,7 +144,7 @@ class Recovery {
   };
 
   Result<Survey> survey(const Segment& segment) {
-    SegmentReader reader(segment, any_generation_);
+    SegmentReader reader = reader_of(segment);
     Survey result;
     std::vector<RecordView> records;
     ASSIGN_OR_RETURN(result.first_record, reader.group_record_at(kLogHeaderSize));
@@ -176,18 +186,19 @@ class Recovery {
     log_.synced_end = mark;
     log_.group_number = last.number;
     log_.oldest_generation = last.oldest_generation;
-    chain_[end.generation] = end.offset;
-    previous_end_ = first.previous_end;
+    chain_[end.generation] = {.end = end.offset};
+    first_ = first;
   }
 
   // From the newest segment back: each one's first group says where the one before it ends.
   Status find_chain() {
-    LogPosition previous = previous_end_;
+    LogPosition previous = first_.previous_end;
+    uint64_t summary = first_.previous_summary;
     while (previous.generation != 0 && previous.generation >= log_.oldest_generation) {
       const auto it = segments_.find(previous.generation);
       if (it == segments_.end()) return damage({previous.generation, 0}, "the segment is missing");
-      chain_[previous.generation] = previous.offset;
-      SegmentReader reader(it->second, any_generation_);
+      chain_[previous.generation] = {.end = previous.offset, .summary = summary};
+      SegmentReader reader = reader_of(it->second);
       ASSIGN_OR_RETURN(const auto first, reader.group_record_at(kLogHeaderSize));
       // Its newer neighbour says that there is a group below `offset`.
       if (!first) return damage({previous.generation, kLogHeaderSize}, "the first group is bad");
@@ -195,12 +206,54 @@ class Recovery {
         return damage({previous.generation, kLogHeaderSize}, "the first group names no older end");
       }
       previous = first->previous_end;
+      summary = first->previous_summary;
     }
     return {};
   }
 
+  // A summary counts only if it was synced: then its successor's word for it and for the segment's
+  // end is as good as a mark.
+  bool has_summary(uint64_t generation, const Link& link) const {
+    return link.summary != 0 && LogPosition{generation, link.end} <= log_.synced_end;
+  }
+
+  void prefetch_summary(const std::pair<const uint64_t, Link>& next) {
+    const auto& [generation, link] = next;
+    if (!has_summary(generation, link) || link.summary >= link.end) return;
+    segments_.at(generation)
+        .file->advise(link.summary, link.end - link.summary, base::File::Use::kSoon);
+  }
+
+  // False: there is none, or it is bad; then the segment is read in full, and the damage found.
+  Result<bool> replay_summary(uint64_t generation, const Link& link) {
+    if (!has_summary(generation, link)) return false;
+    SegmentReader reader = reader_of(segments_.at(generation));
+    std::vector<RecordView> records;
+    ASSIGN_OR_RETURN(const auto group, reader.group_at(link.summary, records));
+    if (!group || records.size() != 2 || records[1].type != RecordType::kSummary) return false;
+    const LogPosition at{generation, link.summary};
+    if (align_up(at.offset + group->size, kBlockSize) > link.end) return false;
+    // Its checksum is right: what is wrong with it now was written so.
+    const auto visit = [&](const SummaryEntry& entry) -> Status {
+      if (entry.offset < kLogHeaderSize || entry.offset >= at.offset) {
+        return damage(at, "the summary names a record outside of what it sums up");
+      }
+      return visit_({.type = entry.type,
+                     .payload = entry.digest,
+                     .position = {generation, entry.offset},
+                     .payload_size = entry.payload_size,
+                     .is_digest = true});
+    };
+    if (const Status status = decode_summary(records[1].payload, visit); !status.ok()) {
+      return status;
+    }
+    log_.summarised_ends.push_back({generation, link.end});
+    if (generation == log_.synced_end.generation) log_.summary_offset = link.summary;
+    return true;
+  }
+
   Status replay(const Segment& segment, uint64_t end) {
-    SegmentReader reader(segment, any_generation_);
+    SegmentReader reader = reader_of(segment);
     std::vector<RecordView> records;
     const uint64_t generation = segment.header.generation;
     for (uint64_t offset = kLogHeaderSize; offset < end;) {
@@ -220,26 +273,43 @@ class Recovery {
       RecoveredRecord visited{.type = record.type,
                               .payload = record.payload,
                               .position = {at.generation, offset},
+                              .payload_size = static_cast<uint32_t>(record.payload.size()),
                               .is_above_mark = !(at < log_.synced_end)};
-      if (record.type != RecordType::kGroup) RETURN_IF_ERROR(visit_(visited));
+      if (record.type == RecordType::kSummary) {
+        note_summary(at, visited.is_above_mark);
+      } else if (record.type != RecordType::kGroup) {
+        RETURN_IF_ERROR(visit_(visited));
+      }
       offset += record.size;
     }
     return {};
   }
 
+  // A closed segment gets nothing but marks any more, so this one sums up all of it.
+  void note_summary(const LogPosition& at, bool is_above_mark) {
+    if (options_.canary_trust_unsynced_summary && is_above_mark) {
+      log_.synced_end = log_.kept_end;
+      is_above_mark = false;
+    }
+    if (at.generation == log_.synced_end.generation && !is_above_mark) {
+      log_.summary_offset = at.offset;
+    }
+  }
+
   const std::map<uint64_t, Segment>& segments_;
-  const bool any_generation_;
+  const RecoveryOptions& options_;
   const RecoveryVisitor& visit_;
+  GroupBuffer buffer_{kScanBytes};
   RecoveredLog log_;
-  LogPosition previous_end_;
-  std::map<uint64_t, uint64_t> chain_;  // generation to the end of what counts in it
+  GroupRecord first_;  // of the newest segment that has groups
+  std::map<uint64_t, Link> chain_;
 };
 
 }  // namespace
 
 Result<RecoveredLog> recover_log(const std::map<uint64_t, Segment>& segments,
-                                 bool canary_ignore_generations, const RecoveryVisitor& visit) {
-  return Recovery(segments, canary_ignore_generations, visit).run();
+                                 const RecoveryOptions& options, const RecoveryVisitor& visit) {
+  return Recovery(segments, options, visit).run();
 }
 
 }  // namespace verbatim::queue

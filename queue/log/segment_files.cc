@@ -11,9 +11,7 @@
 namespace verbatim::queue {
 namespace {
 
-constexpr size_t kSpareMaxCount = 4;
 constexpr std::string_view kSegmentSuffix = ".seg";
-constexpr std::string_view kSparePrefix = "spare-";
 
 uint64_t random_log_id() {
   std::random_device device;
@@ -39,8 +37,11 @@ std::optional<uint64_t> generation_of(const std::string& name) {
 std::string segment_name(uint64_t generation) { return fmt::format("{:016x}.seg", generation); }
 
 SegmentFiles::SegmentFiles(base::FileSystem& file_system, std::string directory,
-                           uint64_t segment_bytes)
-    : file_system_(file_system), directory_(std::move(directory)), segment_bytes_(segment_bytes) {}
+                           const SpareOptions& options)
+    : file_system_(file_system),
+      directory_(std::move(directory)),
+      segment_bytes_(options.segment_bytes),
+      spares_(file_system, directory_, options) {}
 
 std::string SegmentFiles::path_of(const std::string& name) const {
   return base::join_path(directory_, name);
@@ -48,9 +49,9 @@ std::string SegmentFiles::path_of(const std::string& name) const {
 
 Result<std::unique_ptr<SegmentFiles>> SegmentFiles::open(base::FileSystem& file_system,
                                                          const std::string& directory,
-                                                         uint64_t segment_bytes) {
+                                                         const SpareOptions& options) {
   RETURN_IF_ERROR(file_system.create_directories(directory));
-  std::unique_ptr<SegmentFiles> files(new SegmentFiles(file_system, directory, segment_bytes));
+  std::unique_ptr<SegmentFiles> files(new SegmentFiles(file_system, directory, options));
   ASSIGN_OR_RETURN(files->lock_, file_system.lock_file(files->path_of("lock")));
   return files;
 }
@@ -100,9 +101,9 @@ Status SegmentFiles::load_spare(const std::string& name) {
     header = read_header(*file, size);
   }
   const bool is_usable = header.has_value() && (log_id_ == 0 || header->log_id == log_id_);
-  if (!is_usable || spares_.size() >= kSpareMaxCount) return file_system_.remove(path);
+  if (!is_usable || !spares_.wants_more()) return file_system_.remove(path);
   highest_generation_ = std::max(highest_generation_, header->generation);
-  spares_.push_back(name);
+  spares_.add(name);
   return {};
 }
 
@@ -119,40 +120,14 @@ Result<std::map<uint64_t, Segment>> SegmentFiles::load() {
     if (name.starts_with(kSparePrefix)) RETURN_IF_ERROR(load_spare(name));
   }
   if (log_id_ == 0) log_id_ = random_log_id();
+  spares_.set_log_id(log_id_);
   return segments;
-}
-
-Result<std::string> SegmentFiles::write_spare() {
-  std::string name;
-  do {
-    name = fmt::format("{}{:08x}.tmp", kSparePrefix, next_spare_++);
-  } while (file_system_.exists(path_of(name)));
-  ASSIGN_OR_RETURN(auto file, file_system_.open(path_of(name), base::OpenMode::kCreateExclusive));
-  RETURN_IF_ERROR(file->preallocate(segment_bytes_));
-  RETURN_IF_ERROR(file->write_at(
-      0, encode_segment_header({.log_id = log_id_, .segment_size = segment_bytes_})));
-  RETURN_IF_ERROR(file->sync());
-  return name;
-}
-
-Status SegmentFiles::prepare_spares(size_t count) {
-  while (spares_.size() < std::min(count, kSpareMaxCount * 64)) {
-    ASSIGN_OR_RETURN(std::string name, write_spare());
-    spares_.push_back(std::move(name));
-  }
-  return {};
 }
 
 Result<Segment> SegmentFiles::make(uint64_t generation) {
   CHECK(generation > highest_generation_, "invariant I3: a generation is used once");
   highest_generation_ = generation;
-  std::string name;
-  if (spares_.empty()) {
-    ASSIGN_OR_RETURN(name, write_spare());
-  } else {
-    name = spares_.back();
-    spares_.pop_back();
-  }
+  ASSIGN_OR_RETURN(const std::string name, spares_.take());
   Segment segment;
   segment.header = {.log_id = log_id_, .generation = generation, .segment_size = segment_bytes_};
   const std::string path = path_of(segment_name(generation));
@@ -170,14 +145,14 @@ Result<Segment> SegmentFiles::make(uint64_t generation) {
 Status SegmentFiles::retire(uint64_t generation) {
   const std::string path = path_of(segment_name(generation));
   ASSIGN_OR_RETURN(const uint64_t size, file_system_.file_size(path));
-  if (spares_.size() >= kSpareMaxCount || size != segment_bytes_) {
+  if (!spares_.wants_more() || size != segment_bytes_) {
     RETURN_IF_ERROR(file_system_.remove(path));
     return file_system_.sync_directory(directory_);
   }
   const std::string name = fmt::format("{}{:016x}.tmp", kSparePrefix, generation);
   RETURN_IF_ERROR(file_system_.rename(path, path_of(name)));
   RETURN_IF_ERROR(file_system_.sync_directory(directory_));
-  spares_.push_back(name);
+  spares_.add(name);
   return {};
 }
 

@@ -7,7 +7,8 @@
 // I2 The header of a segment is overwritten only after its .seg name is durably gone.
 // I3 A generation is used once: a new one is above every header in the folder, spares included.
 //
-// Threads: one at a time. Blocks on the disk.
+// Threads: one at a time, but for spare_count() and can_grow(), which may be called from any.
+// Blocks on the disk.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +20,7 @@
 #include "base/file_system.h"
 #include "base/status.h"
 #include "queue/log/log_format.h"
+#include "queue/log/spare_pool.h"
 
 namespace verbatim::queue {
 
@@ -32,32 +34,35 @@ class SegmentFiles {
   // Creates and locks the folder. Errors: kFailedPrecondition (in use), those of the disk.
   static Result<std::unique_ptr<SegmentFiles>> open(base::FileSystem& file_system,
                                                     const std::string& directory,
-                                                    uint64_t segment_bytes);
+                                                    const SpareOptions& options);
 
   // All segments by generation. Drops unusable spares; with no segment there is no log yet and a
   // new log id is drawn. Errors: kDataLoss (length or header of a segment is wrong; names it),
   // kFailedPrecondition (a newer format version).
   Result<std::map<uint64_t, Segment>> load();
 
-  // Makes the segment `generation`, from a spare if there is one. Durable: name, length, header.
+  // After recovery: spares are written ahead from now on.
+  void start_spares() { spares_.start(); }
+  // A new segment will soon be needed.
+  void prepare_next() { spares_.prepare_next(); }
+
+  // Makes the segment `generation` of a spare. Durable: name, length, header.
   Result<Segment> make(uint64_t generation);
   // Takes a segment out of the log and keeps it as a spare, or removes it when there are enough.
   // Durable: that the name is gone.
   Status retire(uint64_t generation);
-  // Writes spares until there are `count`.
-  Status prepare_spares(size_t count);
-
   uint64_t log_id() const { return log_id_; }
   // Above every generation seen so far (I3).
   uint64_t highest_generation() const { return highest_generation_; }
-  size_t spare_count() const { return spares_.size(); }
+  size_t spare_count() const { return spares_.count(); }
+  // False: the disk takes no more segments, and one spare at the most is left.
+  bool can_grow() const { return spares_.can_grow(); }
 
  private:
-  SegmentFiles(base::FileSystem& file_system, std::string directory, uint64_t segment_bytes);
+  SegmentFiles(base::FileSystem& file_system, std::string directory, const SpareOptions& options);
   Result<SegmentHeader> read_header(base::File& file, uint64_t size);
   Result<Segment> load_segment(const std::string& name, uint64_t generation);
   Status load_spare(const std::string& name);
-  Result<std::string> write_spare();
   std::string path_of(const std::string& name) const;
 
   base::FileSystem& file_system_;
@@ -66,10 +71,10 @@ class SegmentFiles {
   std::unique_ptr<base::FileLock> lock_;
   uint64_t log_id_ = 0;
   uint64_t highest_generation_ = 0;
-  uint64_t next_spare_ = 1;
-  std::vector<std::string> spares_;
+  SparePool spares_;
 };
 
+inline constexpr std::string_view kSparePrefix = "spare-";
 std::string segment_name(uint64_t generation);
 
 }  // namespace verbatim::queue

@@ -49,9 +49,10 @@ NamedQueue* QueueStore::find(uint32_t id) {
 }
 
 bool QueueStore::reserve(uint64_t bytes, uint64_t count) {
-  if (!log_->has_room(bytes, count)) return false;
+  const Log::Unit unit = Log::unit_of(bytes, count);
+  if (!log_->has_room(unit)) return false;
   // Opening a group may take the snapshot: before anything is changed.
-  log_->prepare_append();
+  log_->prepare_append(unit);
   return true;
 }
 

@@ -26,21 +26,41 @@ std::string payload_of(uint64_t number, uint64_t incarnation, size_t size) {
 }  // namespace
 
 Status RecordKeeper::replay(RecordType type, std::string_view payload, LogPosition position) {
-  if (type == RecordType::kSnapshot) {
-    next_number = base::get_le64(payload.data());
-    return {};
-  }
   const uint64_t number = base::get_le64(payload.data());
-  if (records.contains(number)) return data_loss("a number came twice");
-  if (!records.empty() && records.rbegin()->first + 1 != number) {
-    return data_loss("numbers are out of order");
+  if (type == RecordType::kSnapshot) {
+    // What summaries have told so far must reach as far as what the state says was put.
+    if (!records.empty() && records.rbegin()->first + 1 != number) {
+      return data_loss("the control state does not fit the records before it");
+    }
+    next_number = number;
+    return {};
   }
   if (number != next_number && type == RecordType::kMessage) {
     return data_loss("the control state does not fit the records");
   }
-  next_number = number + 1;
-  records[number] = {std::string(payload), position};
+  RETURN_IF_ERROR(replay_digest(type, payload, position, static_cast<uint32_t>(payload.size())));
+  records[number].payload = payload;
   return {};
+}
+
+Status RecordKeeper::replay_digest(RecordType /*type*/, std::string_view digest,
+                                   LogPosition position, uint32_t payload_size) {
+  const uint64_t number = base::get_le64(digest.data());
+  if (records.contains(number)) return data_loss("a number came twice");
+  if (!records.empty() && records.rbegin()->first + 1 != number) {
+    return data_loss("numbers are out of order");
+  }
+  next_number = number + 1;
+  records[number] = {.payload = {}, .position = position, .payload_size = payload_size};
+  return {};
+}
+
+Result<std::string> RecordKeeper::read(Log& log, uint64_t number) const {
+  const Kept& kept = records.at(number);
+  std::string scratch;
+  ASSIGN_OR_RETURN(const std::string_view payload,
+                   log.read(kept.position, kept.payload_size, scratch));
+  return std::string(payload);
 }
 
 std::string RecordKeeper::snapshot() {
@@ -52,6 +72,7 @@ std::string RecordKeeper::snapshot() {
 QueueLogHarness::QueueLogHarness(uint64_t segment_bytes) {
   options_.directory = kLogFolder;
   options_.segment_bytes = segment_bytes;
+  options_.writes_summaries = true;
 }
 
 std::string QueueLogHarness::open() {
@@ -86,7 +107,12 @@ std::string QueueLogHarness::compare() {
     return fmt::format("lost: all records from {} to {}", released_count_, end);
   }
   for (const auto& [number, kept] : records) {
-    if (kept.payload != put_[number]) return fmt::format("changed: record {}", number);
+    const auto payload = keeper_->read(*log_, number);
+    if (!payload) return "unreadable: " + payload.error().to_string();
+    if (*payload != put_[number]) return fmt::format("changed: record {}", number);
+    if (!kept.payload.empty() && kept.payload != *payload) {
+      return fmt::format("replayed otherwise than read: record {}", number);
+    }
   }
   // What the start has shown is an answer: it must stay.
   put_.resize(end);
@@ -101,11 +127,15 @@ void QueueLogHarness::kill() {
 
 bool QueueLogHarness::put(size_t count, size_t size) {
   for (size_t i = 0; i < count; ++i) {
-    log_->prepare_append();
+    const queue::Log::Unit unit{.payload_bytes = size, .record_count = 1, .digest_bytes = 8};
+    // More than fits is more than one group.
+    if (!log_->has_room(unit) && !log_->flush().ok()) return false;
+    log_->prepare_append(unit);
     const uint64_t number = keeper_->next_number++;
     std::string payload = payload_of(number, incarnation_, size);
-    const LogPosition position = log_->append(RecordType::kMessage, payload);
-    keeper_->records[number] = {payload, position};
+    const LogPosition position =
+        log_->append(RecordType::kMessage, payload, std::string_view(payload).substr(0, 8));
+    keeper_->records[number] = {payload, position, static_cast<uint32_t>(payload.size())};
     put_.resize(number);
     put_.push_back(std::move(payload));
   }
@@ -115,6 +145,8 @@ bool QueueLogHarness::put(size_t count, size_t size) {
 }
 
 bool QueueLogHarness::write_mark() { return log_->write_final_mark().ok(); }
+
+bool QueueLogHarness::close() { return log_->close().ok(); }
 
 void QueueLogHarness::release_oldest() {
   if (log_->segment_count() < 2 || log_->oldest_generation() >= log_->newest_generation()) return;
@@ -134,6 +166,7 @@ class Storm {
   Storm(uint64_t seed, const StormOptions& options) : options_(options), random_(seed) {
     harness_.options().canary_no_rewrite_after_recovery = options.canary_no_rewrite_after_recovery;
     harness_.options().canary_ignore_generations = options.canary_ignore_generations;
+    harness_.options().canary_trust_unsynced_summary = options.canary_trust_unsynced_summary;
   }
 
   std::string run() {
@@ -149,7 +182,7 @@ class Storm {
 
   std::string run_step() {
     if (!harness_.is_open()) return open();
-    switch (pick(14)) {
+    switch (pick(15)) {
       case 0:
         harness_.kill();
         return {};
@@ -169,6 +202,13 @@ class Storm {
         return {};
       case 4:
         if (!harness_.write_mark()) die();
+        return {};
+      case 14:
+        if (!harness_.close()) {
+          die();
+        } else if (pick(2) == 0) {
+          harness_.kill();
+        }
         return {};
       case 5:
         if (harness_.log().segment_count() > 2) harness_.release_oldest();

@@ -1,8 +1,9 @@
 // QueueLogHarness: a log over a disk that fails, and a model of what it must hold.
 //
-// Records are numbered. What was answered (its group synced) must be there after any crash, in
-// order, byte for byte; what was never answered may be there or not, but only as put, and only
-// right behind what was answered. Segments given up are the one thing that may be missing.
+// Records are numbered; a record's digest is its number. What was answered (its group synced) must
+// be there after any crash, in order, byte for byte; what was never answered may be there or not,
+// but only as put, and only right behind what was answered. Segments given up are the one thing
+// that may be missing.
 #pragma once
 
 #include <cstdint>
@@ -23,16 +24,18 @@ inline constexpr const char* kLogFolder = "/queue";
 class RecordKeeper final : public queue::LogOwner {
  public:
   struct Kept {
-    std::string payload;
+    std::string payload;  // empty where only the digest was replayed
     queue::LogPosition position;
+    uint32_t payload_size = 0;
   };
   Status replay(queue::RecordType type, std::string_view payload,
                 queue::LogPosition position) override;
-  Status replay_digest(queue::RecordType /*type*/, std::string_view /*digest*/,
-                       queue::LogPosition /*position*/, uint32_t /*payload_size*/) override {
-    return {};
-  }
+  Status replay_digest(queue::RecordType type, std::string_view digest, queue::LogPosition position,
+                       uint32_t payload_size) override;
   std::string snapshot() override;
+
+  // The payload of a record, read from the log where it is not known.
+  Result<std::string> read(queue::Log& log, uint64_t number) const;
 
   std::map<uint64_t, Kept> records;
   uint64_t next_number = 0;  // the control state
@@ -50,6 +53,8 @@ class QueueLogHarness {
   // Puts records into one group; false if the disk failed (the log is then dead).
   bool put(size_t count, size_t size);
   bool write_mark();
+  // The end of a clean life, up to its last write; false as above.
+  bool close();
   // Gives up the oldest segment, as if all of it had been committed.
   void release_oldest();
 
@@ -83,6 +88,7 @@ struct StormOptions {
   int step_count = 40;
   bool canary_no_rewrite_after_recovery = false;
   bool canary_ignore_generations = false;
+  bool canary_trust_unsynced_summary = false;
 };
 std::string run_log_storm(uint64_t seed, const StormOptions& options = {});
 

@@ -1,0 +1,82 @@
+// SparePool: segments written ahead of need, so that no group waits for a segment of zeros.
+//
+// There are two by default: the reserve, and one ahead, which is made when it will soon be needed,
+// because a segment that is given up before serves as well. While the disk takes no more, the last
+// one is the reserve: can_grow() is false, and whoever asks it leaves that one to what must always
+// fit.
+//
+// I1 A spare in the pool has its whole length and a synced header.
+// I2 None is written beyond `count`; of segments given up, one more is kept.
+//
+// Threads: any. In the background, one thread writes what is missing and tries again every second
+// after a failure; else refill() does it in the caller's.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/file_system.h"
+#include "base/mutex.h"
+#include "base/status.h"
+
+namespace verbatim::queue {
+
+struct SpareOptions {
+  uint64_t segment_bytes = 0;
+  size_t count = 2;  // at least
+  bool in_background = false;
+};
+
+class SparePool {
+ public:
+  SparePool(base::FileSystem& file_system, std::string directory, const SpareOptions& options);
+  // Stops the thread, which leaves an unfinished spare to the next start.
+  ~SparePool();
+
+  // After the folder was read: from now on spares carry this log's id.
+  void set_log_id(uint64_t log_id) { log_id_ = log_id; }
+  // Writes all but the one ahead, in the background or here. That the disk takes no more is no
+  // error.
+  void start();
+  // The one ahead will soon be needed: writes it likewise.
+  void prepare_next();
+
+  // True if one more that was given up would be kept.
+  bool wants_more() const;
+  // The name of a file that fulfils I1.
+  void add(std::string name);
+  // Gives up a spare. With none there one is written; the last one is kept for as long as another
+  // can be made. Errors: those of the disk.
+  Result<std::string> take();
+  bool can_grow() const;
+  size_t count() const;
+
+ private:
+  void run();
+  void refill();
+  bool is_short() const REQUIRES(mutex_) { return names_.size() < wanted_count_; }
+  Result<std::string> write_spare();
+  Status fill(const std::string& name);
+  // Notes that no more can be made, once for each time it begins.
+  void note_failure(const Status& status) REQUIRES(mutex_);
+
+  base::FileSystem& file_system_;
+  const std::string directory_;
+  const SpareOptions options_;
+  const size_t count_;
+  uint64_t log_id_ = 0;
+  std::atomic<uint64_t> next_number_{1};
+  std::atomic<bool> is_stopping_{false};
+
+  mutable base::Mutex mutex_;
+  base::CondVar changed_;
+  std::vector<std::string> names_ GUARDED_BY(mutex_);
+  size_t wanted_count_ GUARDED_BY(mutex_);
+  bool has_failed_ GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace verbatim::queue
