@@ -66,7 +66,7 @@ Result<std::unique_ptr<Log>> Log::open(base::FileSystem& file_system, const LogO
 // Replays everything; what lies above the mark goes into the first group of a fresh segment, behind
 // a snapshot of the state without it.
 Status Log::recover() {
-  ASSIGN_OR_RETURN(segments_, files_->load());
+  ASSIGN_OR_RETURN(segments_, files_->load(options_.log_id));
   next_generation_ = files_->highest_generation() + 1;
   bool is_first_above = true;
   const auto visit = [&](const RecoveredRecord& record) -> Status {

@@ -53,6 +53,8 @@ struct LogOptions {
   bool background_spares = false;
   // Segments are closed with a summary: the owner gives digests and understands replay_digest().
   bool writes_summaries = false;
+  // Of a log that is begun; 0 draws one at random, as all but golden files want it.
+  uint64_t log_id = 0;
   // Recent groups with live messages kept in memory.
   uint64_t cache_bytes = 16 * 1024 * 1024;
 #if defined(VERBATIM_FAULT_POINTS)
