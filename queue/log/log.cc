@@ -66,7 +66,7 @@ Result<std::unique_ptr<Log>> Log::open(base::FileSystem& file_system, const LogO
 // Replays everything; what lies above the mark goes into the first group of a fresh segment, behind
 // a snapshot of the state without it.
 Status Log::recover() {
-  ASSIGN_OR_RETURN(segments_, files_->load());
+  ASSIGN_OR_RETURN(segments_, files_->load(options_.log_id));
   next_generation_ = files_->highest_generation() + 1;
   bool is_first_above = true;
   const auto visit = [&](const RecoveredRecord& record) -> Status {
@@ -104,6 +104,7 @@ Status Log::recover() {
   synced_ = previous_end_;
   group_number_ = log.group_number;
   oldest_generation_ = std::max<uint64_t>(log.oldest_generation, 1);
+  declared_oldest_ = oldest_generation_;
   return finish_recovery(log.dead_generations);
 }
 
@@ -234,7 +235,8 @@ std::unique_ptr<LogGroup> Log::seal() {
         static_cast<uint32_t>(kGroupRecordSize + record_size(closing.summary_size));
     closing.record.record_count = 2;
     closing.record.mark = mark;
-    closing.record.oldest_generation = oldest_generation_;
+    // Not what the group behind it declares: a copy that makes a segment unneeded may be in there.
+    closing.record.oldest_generation = declared_oldest_;
     // It is synced before the group behind it is written.
     mark = {closing.position.generation, closing.position.offset + closing.bytes->size()};
   }
@@ -247,6 +249,7 @@ std::unique_ptr<LogGroup> Log::seal() {
                                 .previous_end = previous_end_,
                                 .oldest_generation = oldest_generation_,
                                 .previous_summary = previous_summary_});
+  declared_oldest_ = oldest_generation_;
   last_group_bytes_ = buffer_->size();
   buffer_->pad(kBlockSize);
   end_ = {open_->position.generation, open_->position.offset + buffer_->size()};

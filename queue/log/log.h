@@ -53,6 +53,8 @@ struct LogOptions {
   bool background_spares = false;
   // Segments are closed with a summary: the owner gives digests and understands replay_digest().
   bool writes_summaries = false;
+  // Of a log that is begun; 0 draws one at random, as all but golden files want it.
+  uint64_t log_id = 0;
   // Recent groups with live messages kept in memory.
   uint64_t cache_bytes = 16 * 1024 * 1024;
 #if defined(VERBATIM_FAULT_POINTS)
@@ -128,14 +130,16 @@ class Log {
     uint64_t record_count = 1;
     uint64_t digest_bytes = 0;
   };
-  static constexpr uint64_t kDigestUsualBytes = 64;
+  // The same where each digest has at most 64 bytes, or as many as its payload.
+  static Unit unit_of(uint64_t payload_bytes, uint64_t record_count) {
+    return {payload_bytes, record_count, payload_bytes + record_count * 64};
+  }
 
   // True if the unit fits into the open group and its segment. While it does not, the group must
   // be sealed first: prepare_append() then opens the next one where the unit fits.
   bool has_room(const Unit& unit) const;
-  // The same with digests of up to kDigestUsualBytes a record.
   bool has_room(uint64_t payload_bytes, uint64_t count) const {
-    return has_room({payload_bytes, count, count * kDigestUsualBytes});
+    return has_room(unit_of(payload_bytes, count));
   }
   // Largest unit that an empty group takes for sure.
   uint64_t unit_max_bytes() const { return group_max_bytes_; }
@@ -143,7 +147,7 @@ class Log {
   // state that the next record describes is changed. A segment is filled until a unit does not fit,
   // so tell the sizes; without them it ends when the largest unit would not fit.
   void prepare_append(const Unit& unit);
-  void prepare_append() { prepare_append({group_max_bytes_, 1, kDigestUsualBytes}); }
+  void prepare_append() { prepare_append(unit_of(group_max_bytes_, 1)); }
   // `digest`: what recovery needs of the record when its segment is read by its summary; empty: the
   // next snapshot says it.
   LogPosition append(RecordType type, std::string_view payload, std::string_view digest = {});
@@ -228,6 +232,7 @@ class Log {
   std::map<uint64_t, Segment> segments_;
   uint64_t next_generation_ = 1;
   uint64_t oldest_generation_ = 0;
+  uint64_t declared_oldest_ = 0;  // by the newest sealed group
   uint64_t group_number_ = 0;
   LogPosition end_;     // where the next group goes, if it fits
   LogPosition synced_;  // everything below is synced

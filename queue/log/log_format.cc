@@ -134,8 +134,7 @@ void encode_summary_entry(char* at, const SummaryEntry& entry) {
   at[0] = static_cast<char>(entry.type);
   put_le32(at + 1, static_cast<uint32_t>(entry.offset / kRecordAlignment));
   put_le32(at + 5, entry.payload_size);
-  at[9] = static_cast<char>(entry.digest.size());
-  at[10] = static_cast<char>(entry.digest.size() >> 8);
+  put_le32(at + 9, static_cast<uint32_t>(entry.digest.size()));
 }
 
 Status decode_summary(std::string_view payload,
@@ -147,8 +146,7 @@ Status decode_summary(std::string_view payload,
     entry.type = static_cast<RecordType>(at[0]);
     entry.offset = uint64_t{get_le32(at + 1)} * kRecordAlignment;
     entry.payload_size = get_le32(at + 5);
-    const size_t size = static_cast<unsigned char>(at[9]) |
-                        static_cast<size_t>(static_cast<unsigned char>(at[10])) << 8;
+    const size_t size = get_le32(at + 9);
     if (payload.size() < kSummaryEntryHeaderSize + size) return data_loss("a summary is cut");
     entry.digest = payload.substr(kSummaryEntryHeaderSize, size);
     RETURN_IF_ERROR(visit(entry));

@@ -20,8 +20,7 @@ inline constexpr size_t kGroupPayloadSize = 72;
 inline constexpr size_t kGroupRecordSize = kRecordHeaderSize + kGroupPayloadSize;
 inline constexpr size_t kRecordAlignment = 8;
 
-inline constexpr size_t kSummaryEntryHeaderSize = 11;
-inline constexpr size_t kDigestMaxSize = 65'535;
+inline constexpr size_t kSummaryEntryHeaderSize = 13;
 
 constexpr uint64_t align_up(uint64_t value, uint64_t to) { return (value + to - 1) / to * to; }
 // What a record of this payload takes in a group.
@@ -52,11 +51,11 @@ enum class RecordType : uint8_t {
   kRemoved = 8,         // LogRanges
   kDelivered = 9,       // LogRanges
   kSourceKeyCopy = 10,  // LogSourceKey
+  kSummary = 11,        // of the segment that it closes
   kQueueChanged = 12,   // LogQueueChanged
   kQueueDeleted = 13,   // LogQueueDeleted
   kReturned = 14,       // LogRanges
   kMessageMoved = 15,   // as kMessage; came from another queue
-  kSummary = 32,        // of a closed segment: what its records' digests say
 };
 
 // The header block of a segment.

@@ -31,6 +31,10 @@ Result<std::string_view> ReadWindows::load(base::File& file, LogPosition positio
                                            uint64_t end) {
   const LogPosition begin{position.generation, position.offset / kBlockSize * kBlockSize};
   const uint64_t wanted = std::min(kWindowBytes, end - begin.offset);
+  // The disk reads the next window while this one is used, where they are taken in order.
+  const bool is_in_order =
+      last_->bytes && last_->begin < begin &&
+      begin <= LogPosition{last_->begin.generation, last_->begin.offset + last_->bytes->size()};
   Window& window = least_used();
   if (!window.bytes) window.bytes.emplace(kWindowBytes);
   window.begin = begin;
@@ -41,6 +45,7 @@ Result<std::string_view> ReadWindows::load(base::File& file, LogPosition positio
   window.bytes->clear();
   if (!count) return count.error();
   window.bytes->extend(*count);
+  if (is_in_order) file.advise(begin.offset + wanted, kWindowBytes, base::File::Use::kSoon);
   last_ = &window;
   const uint64_t at = position.offset - begin.offset;
   return window.bytes->view().substr(std::min<uint64_t>(at, *count), size);

@@ -107,7 +107,7 @@ Status SegmentFiles::load_spare(const std::string& name) {
   return {};
 }
 
-Result<std::map<uint64_t, Segment>> SegmentFiles::load() {
+Result<std::map<uint64_t, Segment>> SegmentFiles::load(uint64_t new_log_id) {
   ASSIGN_OR_RETURN(const auto names, file_system_.list_directory(directory_));
   std::map<uint64_t, Segment> segments;
   for (const std::string& name : names) {
@@ -119,7 +119,7 @@ Result<std::map<uint64_t, Segment>> SegmentFiles::load() {
   for (const std::string& name : names) {
     if (name.starts_with(kSparePrefix)) RETURN_IF_ERROR(load_spare(name));
   }
-  if (log_id_ == 0) log_id_ = random_log_id();
+  if (log_id_ == 0) log_id_ = new_log_id != 0 ? new_log_id : random_log_id();
   spares_.set_log_id(log_id_);
   return segments;
 }

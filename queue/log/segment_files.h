@@ -36,10 +36,10 @@ class SegmentFiles {
                                                     const std::string& directory,
                                                     const SpareOptions& options);
 
-  // All segments by generation. Drops unusable spares; with no segment there is no log yet and a
-  // new log id is drawn. Errors: kDataLoss (length or header of a segment is wrong; names it),
-  // kFailedPrecondition (a newer format version).
-  Result<std::map<uint64_t, Segment>> load();
+  // All segments by generation. Drops unusable spares; with no segment there is no log yet and
+  // `new_log_id` is its id, or a random one if that is 0. Errors: kDataLoss (length or header of a
+  // segment is wrong; names it), kFailedPrecondition (a newer format version).
+  Result<std::map<uint64_t, Segment>> load(uint64_t new_log_id = 0);
 
   // After recovery: spares are written ahead from now on.
   void start_spares() { spares_.start(); }

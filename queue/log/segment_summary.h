@@ -47,7 +47,6 @@ class SegmentSummary {
   bool is_complete() const { return is_complete_; }
 
   void add(const SummaryEntry& entry) {
-    CHECK(entry.digest.size() <= kDigestMaxSize, "a digest has at most 65535 bytes");
     if (!is_complete_) return;
     if (!bytes_) start();
     char* const at = bytes_->extend(kSummaryEntryHeaderSize);
