@@ -463,7 +463,8 @@ INSTANTIATE_TEST_SUITE_P(All, QueueClientConsumerContract,
                          [](const auto& test) { return std::string(test.param.name); });
 
 INSTANTIATE_TEST_SUITE_P(All, QueueClientLeaseContract,
-                         ::testing::Values(Implementation{"Memory", make_memory_backend}),
+                         ::testing::Values(Implementation{"Memory", make_memory_backend},
+                                           Implementation{"Service", make_service_backend}),
                          [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace
