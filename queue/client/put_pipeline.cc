@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/check.h"
+#include "queue/client/put_frame.h"
 
 namespace verbatim::queue {
 namespace {
@@ -11,139 +11,135 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
-// Partial batches go out while fewer than this are in flight; the next group of the service's log
-// then never waits for us.
-constexpr size_t kEagerCount = 2;
 constexpr milliseconds kRetryDelay{50};
+constexpr int64_t kRetryDelayMaxMs = 60'000;
+// Many puts with many deadlines are looked through no more often than this.
+constexpr milliseconds kExpiryStep{2};
 
 }  // namespace
 
-size_t PutPipeline::size_of(const PutRequest& request) {
-  return request.order_key.size() + request.source_key.size() + request.source.size() +
-         request.verdict.size() + request.envelope.size() + request.body.size() + 64;
-}
+PipelinePut::PipelinePut(const PutRequest& request, nanoseconds until, PutCallback callback,
+                         PutCallback late_callback)
+    : message(encode_put_message(request)),
+      deadline(until),
+      done(std::move(callback)),
+      late(std::move(late_callback)) {}
 
-void PutPipeline::add(PutRequest request, nanoseconds deadline, PutCallback done) {
-  Put& put = waiting_.emplace_back();
-  put.bytes = size_of(request);
-  put.deadline = deadline;
-  put.done = std::move(done);
-  put.late = std::move(request.late);
-  put.message.set_order_key(std::move(request.order_key));
-  put.message.set_source_key(std::move(request.source_key));
-  put.message.set_source(std::move(request.source));
-  put.message.set_verdict(std::move(request.verdict));
-  put.message.set_envelope(std::move(request.envelope));
-  put.message.set_body(std::move(request.body));
-  waiting_bytes_ += put.bytes;
-  next_deadline_ = std::min(next_deadline_, deadline);
-}
-
-bool PutPipeline::may_send(nanoseconds now) const {
-  if (!is_connected_ || is_draining_ || trouble_ != Trouble::kNone || waiting_.empty()) {
-    return false;
-  }
-  if (now < hold_until_ || in_flight_.size() >= in_flight_max_count_) return false;
-  // One batch always fits: a queue takes no message that its credit does not cover.
-  if (!in_flight_.empty() && in_flight_bytes() + options_.batch_max_bytes > credit_bytes_) {
-    return false;
-  }
-  const bool is_full_batch =
-      waiting_bytes_ >= options_.batch_max_bytes || waiting_.size() >= options_.batch_max_count;
-  return in_flight_.size() < kEagerCount || is_full_batch;
-}
-
-std::optional<v1::QueueFrame> PutPipeline::next_frame(nanoseconds now, uint64_t& next_request_id) {
-  if (!is_connected_) return std::nullopt;
-  for (Batch& batch : in_flight_) {
-    if (batch.is_resent) continue;
-    batch.is_resent = true;
-    batch.request_id = next_request_id++;
-    batch.sent = now;
-    batch.frame.set_request_id(batch.request_id);
-    return batch.frame;
-  }
-  expire(now);
-  if (now >= hold_until_) hold_until_ = {};
-  if (!may_send(now)) return std::nullopt;
-  return make_batch(now, next_request_id++);
+void PutPipeline::add(PipelinePut put) {
+  waiting_bytes_ += put.size();
+  next_deadline_ = std::min(next_deadline_, put.deadline);
+  waiting_.push_back(std::move(put));
 }
 
 void PutPipeline::set_credit(int64_t count, int64_t bytes) {
-  // One request is left for a receive that waits.
-  in_flight_max_count_ = std::clamp<size_t>(static_cast<size_t>(std::max<int64_t>(count - 2, 1)), 1,
+  // Half of the credit is for receives and settlements.
+  in_flight_max_count_ = std::clamp<size_t>(static_cast<size_t>(std::max<int64_t>(count / 2, 1)), 1,
                                             options_.in_flight_max_count);
   credit_bytes_ = static_cast<size_t>(std::max<int64_t>(bytes, 0));
 }
 
-size_t PutPipeline::in_flight_bytes() const {
-  size_t bytes = 0;
-  for (const Batch& batch : in_flight_) {
-    for (const Put& put : batch.puts) bytes += put.bytes;
-  }
-  return bytes;
+bool PutPipeline::may_send(nanoseconds now) const {
+  if (is_draining_ || trouble_ != Trouble::kNone || waiting_.empty()) return false;
+  if (now < hold_until_ || in_flight_.size() >= in_flight_max_count_) return false;
+  // A partial batch goes when nothing is in flight: while it is, the next one fills. Two partial
+  // ones on their way gave 64 threads that wait for their puts 0.5 to 0.8 of the rate.
+  if (in_flight_.empty()) return true;
+  // One batch finds out whether the queue takes puts again.
+  if (hold_ != Hold::kNone) return false;
+  if (in_flight_bytes_ + options_.batch_max_bytes > credit_bytes_) return false;
+  return waiting_bytes_ >= options_.batch_max_bytes || waiting_.size() >= options_.batch_max_count;
 }
 
-v1::QueueFrame PutPipeline::make_batch(nanoseconds now, uint64_t request_id) {
+std::optional<std::string> PutPipeline::next_frame(nanoseconds now, uint64_t& next_request_id) {
+  if (!is_connected_) return std::nullopt;
+  auto batch = std::find_if(in_flight_.begin(), in_flight_.end(),
+                            [](const Batch& one) { return !one.is_sent; });
+  if (batch == in_flight_.end()) {
+    expire(now);
+    if (!may_send(now)) return std::nullopt;
+    hold_until_ = {};
+    make_batch();
+    batch = std::prev(in_flight_.end());
+  }
+  batch->is_sent = true;
+  batch->request_id = next_request_id++;
+  batch->sent = now;
+  return encode(*batch);
+}
+
+void PutPipeline::make_batch() {
   Batch& batch = in_flight_.emplace_back();
-  batch.request_id = request_id;
   batch.first_sequence = next_sequence_;
-  batch.sent = now;
-  batch.is_resent = true;
-  batch.frame.set_request_id(request_id);
-  v1::Put& frame = *batch.frame.mutable_put();
-  frame.set_queue(options_.queue);
-  frame.set_producer(options_.producer);
-  frame.set_epoch(epoch_);
-  frame.set_first_sequence(batch.first_sequence);
-  size_t bytes = 0;
   const size_t max_count = single_count_ > 0 ? 1 : options_.batch_max_count;
+  batch.puts.reserve(std::min(max_count, waiting_.size()));
   while (!waiting_.empty() && batch.puts.size() < max_count) {
-    Put& put = waiting_.front();
-    if (!batch.puts.empty() && bytes + put.bytes > options_.batch_max_bytes) break;
-    bytes += put.bytes;
-    waiting_bytes_ -= put.bytes;
-    *frame.add_messages() = std::move(put.message);
-    batch.puts.push_back(std::move(put));
+    const size_t bytes = waiting_.front().size();
+    if (!batch.puts.empty() && batch.bytes + bytes > options_.batch_max_bytes) break;
+    batch.bytes += bytes;
+    batch.puts.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
   }
+  waiting_bytes_ -= batch.bytes;
+  in_flight_bytes_ += batch.bytes;
   if (single_count_ > 0) --single_count_;
   next_sequence_ += batch.puts.size();
-  return batch.frame;
+}
+
+std::string PutPipeline::encode(const Batch& batch) const {
+  size_t bytes = 0;
+  for (const PipelinePut& put : batch.puts) bytes += put.message.size();
+  PutFrameBuilder frame({.request_id = batch.request_id,
+                         .queue = options_.queue,
+                         .producer = options_.producer,
+                         .epoch = epoch_,
+                         .first_sequence = batch.first_sequence},
+                        bytes);
+  for (const PipelinePut& put : batch.puts) frame.append(put.message);
+  return std::move(frame).finish();
 }
 
 bool PutPipeline::on_reply(const v1::QueueFrame& frame, nanoseconds now) {
   const auto it = std::find_if(in_flight_.begin(), in_flight_.end(), [&](const Batch& batch) {
-    return batch.request_id == frame.request_id();
+    return batch.is_sent && batch.request_id == frame.request_id();
   });
-  if (it == in_flight_.end() || !it->is_resent) return false;
+  if (it == in_flight_.end()) return false;
+  if (it->is_refused) return true;
   if (frame.has_refused()) {
     on_refused(*it, frame.refused(), now);
-    settle_refusals();
-    return true;
-  }
-  const bool is_whole = frame.has_put_reply() &&
-                        frame.put_reply().results_size() == static_cast<int>(it->puts.size());
-  if (!is_whole) {
+  } else if (frame.has_put_reply() &&
+             frame.put_reply().results_size() == static_cast<int>(it->puts.size())) {
+    on_results(*it, frame.put_reply());
+    in_flight_bytes_ -= it->bytes;
+    in_flight_.erase(it);
+  } else {
     trouble_ = Trouble::kResync;
-    return true;
   }
-  for (int i = 0; i < frame.put_reply().results_size(); ++i) {
-    const v1::PutResult& result = frame.put_reply().results(i);
-    end(it->puts[static_cast<size_t>(i)], PutOutcome{.lookup_id = result.lookup_id(),
-                                                     .is_repeat = result.is_repeat(),
-                                                     .first_verdict = result.first_verdict()});
-  }
-  in_flight_.erase(it);
   settle_refusals();
   return true;
 }
 
+void PutPipeline::on_results(Batch& batch, const v1::PutReply& reply) {
+  hold_ = Hold::kNone;
+  for (size_t i = 0; i < batch.puts.size(); ++i) {
+    const v1::PutResult& result = reply.results(static_cast<int>(i));
+    end(batch.puts[i], PutOutcome{.lookup_id = result.lookup_id(),
+                                  .is_repeat = result.is_repeat(),
+                                  .first_verdict = result.first_verdict()});
+  }
+}
+
 void PutPipeline::on_refused(Batch& batch, const v1::Refused& refused, nanoseconds now) {
-  const bool is_first = &batch == &in_flight_.front();
+  const auto hold = [&](Hold why) {
+    hold_ = why;
+    hold_until_ =
+        now + milliseconds(std::clamp<int64_t>(refused.retry_after_ms(), 1, kRetryDelayMaxMs));
+  };
   switch (refused.reason()) {
     case v1::REFUSAL_REASON_FULL:
-      hold_until_ = now + milliseconds(std::max<int64_t>(1, refused.retry_after_ms()));
+      hold(Hold::kFull);
+      break;
+    case v1::REFUSAL_REASON_PAUSED:
+      hold(Hold::kPaused);
       break;
     case v1::REFUSAL_REASON_CREDIT_EXCEEDED:
     case v1::REFUSAL_REASON_STOPPING:
@@ -151,23 +147,21 @@ void PutPipeline::on_refused(Batch& batch, const v1::Refused& refused, nanosecon
       break;
     case v1::REFUSAL_REASON_OUT_OF_SEQUENCE:
       // Behind a refused batch this is what must come; at the front our numbers are wrong.
-      if (is_first && !is_draining_) {
+      if (&batch == &in_flight_.front() && !is_draining_) {
         trouble_ = Trouble::kResync;
         return;
       }
       break;
     case v1::REFUSAL_REASON_INVALID:
     case v1::REFUSAL_REASON_TOO_LARGE:
-      if (batch.puts.size() == 1) {
-        end(batch.puts[0], invalid_argument("the queue refused the message: " + refused.detail()));
-        batch.puts.clear();
-      } else {
-        single_count_ = batch.puts.size();
-      }
+      refuse_for_good(batch,
+                      invalid_argument("the queue refused the message: " + refused.detail()));
       break;
     case v1::REFUSAL_REASON_UNKNOWN_QUEUE:
-      for (Put& put : batch.puts) end(put, not_found("the queue service has no such queue"));
-      batch.puts.clear();
+      refuse_for_good(batch, not_found("the queue service has no such queue: " + refused.detail()));
+      break;
+    case v1::REFUSAL_REASON_NOT_PERMITTED:
+      refuse_for_good(batch, permission_denied("the put is not permitted: " + refused.detail()));
       break;
     case v1::REFUSAL_REASON_FENCED:
       trouble_ = Trouble::kFenced;
@@ -178,6 +172,16 @@ void PutPipeline::on_refused(Batch& batch, const v1::Refused& refused, nanosecon
   }
   batch.is_refused = true;
   is_draining_ = true;
+}
+
+// One message is refused; of several, each goes alone next time, so that only the culprit ends.
+void PutPipeline::refuse_for_good(Batch& batch, const Status& error) {
+  if (batch.puts.size() > 1) {
+    single_count_ = batch.puts.size();
+    return;
+  }
+  for (PipelinePut& put : batch.puts) end(put, error);
+  batch.puts.clear();
 }
 
 // I2: once everything in flight is answered, what was refused goes back to what waits.
@@ -197,15 +201,15 @@ void PutPipeline::take_back(size_t first_batch) {
   while (in_flight_.size() > first_batch) {
     Batch& batch = in_flight_.back();
     for (size_t i = batch.puts.size(); i-- > 0;) {
-      Put& put = batch.puts[i];
+      PipelinePut& put = batch.puts[i];
       if (put.is_reported) {
-        end(put, deadline_exceeded(std::string(kWithdrawn)));
+        end(put, deadline_exceeded(withdrawn()));
         continue;
       }
-      put.message = std::move(*batch.frame.mutable_put()->mutable_messages(static_cast<int>(i)));
-      waiting_bytes_ += put.bytes;
+      waiting_bytes_ += put.size();
       waiting_.push_front(std::move(put));
     }
+    in_flight_bytes_ -= batch.bytes;
     in_flight_.pop_back();
   }
 }
@@ -214,14 +218,17 @@ void PutPipeline::on_disconnected() {
   is_connected_ = false;
   is_draining_ = false;
   hold_until_ = {};
+  hold_ = Hold::kNone;
   if (trouble_ == Trouble::kResync) trouble_ = Trouble::kNone;
   for (Batch& batch : in_flight_) {
-    batch.is_resent = false;
-    batch.request_id = 0;
+    batch.is_sent = false;
     batch.is_refused = false;
   }
   // Batches whose puts have all ended (refused for good) used no number that was stored.
-  std::erase_if(in_flight_, [](const Batch& batch) { return batch.puts.empty(); });
+  std::erase_if(in_flight_, [this](const Batch& batch) {
+    if (batch.puts.empty()) in_flight_bytes_ -= batch.bytes;
+    return batch.puts.empty();
+  });
 }
 
 void PutPipeline::on_resumed(uint64_t last_sequence) {
@@ -244,49 +251,59 @@ void PutPipeline::on_opened(uint64_t epoch) {
 
 void PutPipeline::expire(nanoseconds now) {
   if (now < next_deadline_) return;
-  next_deadline_ = nanoseconds::max();
-  std::deque<Put> left;
-  for (Put& put : waiting_) {
+  nanoseconds next = nanoseconds::max();
+  std::deque<PipelinePut> left;
+  for (PipelinePut& put : waiting_) {
     if (put.deadline <= now) {
-      waiting_bytes_ -= put.bytes;
-      end(put, deadline_exceeded(std::string(kWithdrawn)));
+      waiting_bytes_ -= put.size();
+      end(put, deadline_exceeded(withdrawn()));
     } else {
-      next_deadline_ = std::min(next_deadline_, put.deadline);
+      next = std::min(next, put.deadline);
       left.push_back(std::move(put));
     }
   }
   waiting_ = std::move(left);
   for (Batch& batch : in_flight_) {
-    for (Put& put : batch.puts) {
+    for (PipelinePut& put : batch.puts) {
       if (put.is_reported) continue;
       if (put.deadline > now) {
-        next_deadline_ = std::min(next_deadline_, put.deadline);
+        next = std::min(next, put.deadline);
         continue;
       }
       put.is_reported = true;
       ended_.push_back({std::move(put.done), deadline_exceeded(std::string(kInDoubt)), 0});
     }
   }
+  next_deadline_ = std::max(next, now + kExpiryStep);
 }
 
-void PutPipeline::end_all(StatusCode code) {
+void PutPipeline::end_all(StatusCode code, std::string_view why) {
+  const std::string cause = ": " + std::string(why);
   for (Batch& batch : in_flight_) {
-    for (Put& put : batch.puts) end(put, Status(code, std::string(kInDoubt)));
+    for (PipelinePut& put : batch.puts) end(put, Status(code, std::string(kInDoubt) + cause));
   }
-  for (Put& put : waiting_) end(put, Status(code, std::string(kWithdrawn)));
+  for (PipelinePut& put : waiting_) end(put, Status(code, std::string(kWithdrawn) + cause));
   in_flight_.clear();
+  in_flight_bytes_ = 0;
   waiting_.clear();
   waiting_bytes_ = 0;
 }
 
-void PutPipeline::end(Put& put, Result<PutOutcome> outcome) {
-  ended_.push_back(
-      {put.is_reported ? std::move(put.late) : std::move(put.done), std::move(outcome), put.bytes});
+void PutPipeline::end(PipelinePut& put, Result<PutOutcome> outcome) {
+  ended_.push_back({put.is_reported ? std::move(put.late) : std::move(put.done), std::move(outcome),
+                    put.size()});
+}
+
+std::string PutPipeline::withdrawn() const {
+  std::string text(kWithdrawn);
+  if (hold_ == Hold::kFull) return text + ": the queue is full";
+  if (hold_ == Hold::kPaused) return text + ": the queue is paused";
+  return text + (is_connected_ ? ": not sent in time" : ": the queue service is away");
 }
 
 nanoseconds PutPipeline::next_due() const {
   nanoseconds due = next_deadline_;
-  if (is_connected_ && !waiting_.empty() && hold_until_ > nanoseconds::zero()) {
+  if (is_connected_ && !is_draining_ && !waiting_.empty() && hold_until_ > nanoseconds::zero()) {
     due = std::min(due, hold_until_);
   }
   return due;
@@ -295,13 +312,16 @@ nanoseconds PutPipeline::next_due() const {
 std::optional<nanoseconds> PutPipeline::oldest_sent() const {
   std::optional<nanoseconds> oldest;
   for (const Batch& batch : in_flight_) {
-    if (batch.is_resent && !batch.is_refused && (!oldest || batch.sent < *oldest)) {
+    if (batch.is_sent && !batch.is_refused && (!oldest || batch.sent < *oldest)) {
       oldest = batch.sent;
     }
   }
   return oldest;
 }
 
-std::vector<PutPipeline::Ended> PutPipeline::take_ended() { return std::exchange(ended_, {}); }
+void PutPipeline::take_ended(std::vector<Ended>& ended) {
+  ended.clear();
+  ended.swap(ended_);
+}
 
 }  // namespace verbatim::queue

@@ -1,18 +1,18 @@
-// PutPipeline: what a client knows of its puts: waiting, in flight under a number, ended. No
-// sockets and no threads, so that every order of answers, refusals and losses can be tested.
+// PutPipeline: hop numbering on the producer's side, free of sockets and threads: batches, what is
+// in flight, what must be sent again under which number, and each put's end.
 //
-// I1 Numbers are given at sending and without gaps; a put that is withdrawn has never had one, or
-//    is known not to be stored.
-// I2 In flight is a queue: after a refusal nothing is sent until all that was in flight is
-//    answered, then what was not stored goes back to the front of what waits, in order.
+// I1 Numbers are given to batches in the order of the puts, without gaps; a number is used again
+//    only for what is known not to be stored.
+// I2 After a refusal nothing new is sent until everything in flight is answered; then all that was
+//    refused goes back to the front of what waits.
 // I3 Every put ends exactly once, see QueueClient I3.
+// I4 An answer that belongs to nothing in flight, or to what is answered already, changes nothing.
 // Threads: one at a time.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <limits>
 #include <optional>
 #include <string>
@@ -34,6 +34,24 @@ struct PipelineOptions {
   size_t in_flight_max_count = 8;
 };
 
+// A message on its way, encoded.
+struct PipelinePut {
+  PipelinePut(const PutRequest& request, std::chrono::nanoseconds until, PutCallback callback,
+              PutCallback late_callback);
+
+  // What it holds of the client's memory.
+  size_t size() const { return message.size() + kOverheadBytes; }
+
+  std::string message;  // encode_put_message()
+  std::chrono::nanoseconds deadline;
+  PutCallback done;
+  PutCallback late;
+  bool is_reported = false;  // as "in doubt"
+
+ private:
+  static constexpr size_t kOverheadBytes = 64;
+};
+
 class PutPipeline {
  public:
   explicit PutPipeline(PipelineOptions options)
@@ -41,12 +59,13 @@ class PutPipeline {
 
   // What the service allows in flight.
   void set_credit(int64_t count, int64_t bytes);
+  size_t in_flight_max_count() const { return in_flight_max_count_; }
 
-  void add(PutRequest request, std::chrono::nanoseconds deadline, PutCallback done);
+  void add(PipelinePut put);
 
-  // The next frame to send, if there is one and it may go now; it is in flight from then on.
+  // The next frame to send, whole, if there is one and it may go now; it is in flight from then on.
   // `next_request_id` is used up where a frame is given.
-  std::optional<v1::QueueFrame> next_frame(std::chrono::nanoseconds now, uint64_t& next_request_id);
+  std::optional<std::string> next_frame(std::chrono::nanoseconds now, uint64_t& next_request_id);
 
   // True if the answer belonged to a put in flight.
   bool on_reply(const v1::QueueFrame& frame, std::chrono::nanoseconds now);
@@ -69,53 +88,49 @@ class PutPipeline {
   };
   Trouble trouble() const { return trouble_; }
 
+  // Why puts wait though the service answers.
+  enum class Hold { kNone, kFull, kPaused };
+  Hold hold() const { return hold_; }
+
   // Ends puts past their deadline.
   void expire(std::chrono::nanoseconds now);
-  // Ends all: in flight with `error` "in doubt", the rest "withdrawn".
-  void end_all(StatusCode code);
+  // Ends all with `code`: in flight "in doubt", the rest "withdrawn".
+  void end_all(StatusCode code, std::string_view why);
 
   // When expire() or a held send is due; max() if never.
   std::chrono::nanoseconds next_due() const;
   // When the oldest unanswered frame was sent.
   std::optional<std::chrono::nanoseconds> oldest_sent() const;
-  bool has_in_flight() const { return !in_flight_.empty(); }
 
   struct Ended {
-    std::function<void(Result<PutOutcome>)> callback;
+    PutCallback callback;
     Result<PutOutcome> outcome;
     size_t bytes = 0;  // released
   };
-  std::vector<Ended> take_ended();
-
-  static size_t size_of(const PutRequest& request);
+  // What ended since the last call; `ended` is emptied and gives its memory.
+  void take_ended(std::vector<Ended>& ended);
 
  private:
-  struct Put {
-    v1::PutMessage message;
-    PutCallback done;
-    std::function<void(Result<PutOutcome>)> late;
-    std::chrono::nanoseconds deadline{};
-    size_t bytes = 0;
-    bool is_reported = false;  // as "in doubt"
-  };
   struct Batch {
     uint64_t request_id = 0;
     uint64_t first_sequence = 0;
-    std::vector<Put> puts;  // their messages are in `frame`
-    v1::QueueFrame frame;
+    std::vector<PipelinePut> puts;
+    size_t bytes = 0;
     std::chrono::nanoseconds sent{};
     bool is_refused = false;
-    bool is_resent = false;  // false: waits to be sent again
+    bool is_sent = true;  // false: waits to be sent again
   };
 
   bool may_send(std::chrono::nanoseconds now) const;
-  size_t in_flight_bytes() const;
-  v1::QueueFrame make_batch(std::chrono::nanoseconds now, uint64_t request_id);
+  void make_batch();
+  std::string encode(const Batch& batch) const;
+  void on_results(Batch& batch, const v1::PutReply& reply);
   void on_refused(Batch& batch, const v1::Refused& refused, std::chrono::nanoseconds now);
+  void refuse_for_good(Batch& batch, const Status& error);
   void settle_refusals();
   void take_back(size_t first_batch);
-  void end_batch(size_t index, const Status& error);
-  void end(Put& put, Result<PutOutcome> outcome);
+  void end(PipelinePut& put, Result<PutOutcome> outcome);
+  std::string withdrawn() const;
 
   const PipelineOptions options_;
   size_t in_flight_max_count_;
@@ -124,11 +139,13 @@ class PutPipeline {
   uint64_t epoch_ = 0;
   uint64_t next_sequence_ = 1;
   Trouble trouble_ = Trouble::kNone;
-  std::deque<Put> waiting_;
+  std::deque<PipelinePut> waiting_;
   size_t waiting_bytes_ = 0;
   std::deque<Batch> in_flight_;
+  size_t in_flight_bytes_ = 0;
   size_t single_count_ = 0;  // so many puts go alone, to find the one that is refused
   bool is_draining_ = false;
+  Hold hold_ = Hold::kNone;
   std::chrono::nanoseconds hold_until_{};
   std::chrono::nanoseconds next_deadline_ = std::chrono::nanoseconds::max();
   std::vector<Ended> ended_;

@@ -3,8 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include "base/frame.h"
+#include "queue/client/put_frame.h"
 
 namespace verbatim::queue {
 namespace {
@@ -19,14 +24,16 @@ constexpr auto kForever = nanoseconds::max();
 // A pipeline and a service played by hand.
 class PutPipelineTest : public ::testing::Test {
  protected:
-  PutPipelineTest() { pipeline_.on_opened(5); }
+  explicit PutPipelineTest(size_t batch_max_count = 4)
+      : pipeline_({.queue = "q", .producer = "p", .batch_max_count = batch_max_count}) {
+    pipeline_.on_opened(5);
+  }
 
   void put(const std::string& name, nanoseconds deadline = kForever) {
     PutRequest request;
     request.source = "s";
     request.body = name;
-    request.late = note("late " + name);
-    pipeline_.add(std::move(request), deadline, note(name));
+    pipeline_.add(PipelinePut(request, deadline, note(name), note("late " + name)));
   }
   std::function<void(Result<PutOutcome>)> note(const std::string& name) {
     return [this, name](const Result<PutOutcome>& outcome) {
@@ -40,10 +47,11 @@ class PutPipelineTest : public ::testing::Test {
   std::vector<std::string> send() {
     std::vector<std::string> sent;
     while (auto frame = pipeline_.next_frame(now_, next_id_)) {
-      std::string text = std::to_string(frame->put().first_sequence()) + ":";
-      for (const auto& message : frame->put().messages()) text += message.body();
+      v1::QueueFrame& decoded = frames_.emplace_back();
+      EXPECT_TRUE(base::decode_frame(*frame, decoded).ok());
+      std::string text = std::to_string(decoded.put().first_sequence()) + ":";
+      for (const auto& message : decoded.put().messages()) text += message.body();
       sent.push_back(text);
-      frames_.push_back(*frame);
     }
     return sent;
   }
@@ -66,49 +74,56 @@ class PutPipelineTest : public ::testing::Test {
     EXPECT_TRUE(pipeline_.on_reply(reply, now_));
   }
   std::vector<std::string> ends() {
-    for (auto& ended : pipeline_.take_ended()) {
+    std::vector<PutPipeline::Ended> all;
+    pipeline_.take_ended(all);
+    for (auto& ended : all) {
       if (ended.callback) ended.callback(std::move(ended.outcome));
     }
     return std::exchange(ends_, {});
   }
 
-  PutPipeline pipeline_{{.queue = "q", .producer = "p", .batch_max_count = 4}};
+  PutPipeline pipeline_;
   nanoseconds now_ = milliseconds(1'000);
   uint64_t next_id_ = 1;
   std::vector<v1::QueueFrame> frames_;
   std::vector<std::string> ends_;
 };
 
+// Each put is a full batch.
+class PutPipelineOfOnesTest : public PutPipelineTest {
+ protected:
+  PutPipelineOfOnesTest() : PutPipelineTest(1) {}
+};
+
 TEST_F(PutPipelineTest, PutsTravelTogetherWhileOthersAreInFlight) {
   put("a");
   EXPECT_THAT(send(), ElementsAre("1:a"));
   put("b");
-  EXPECT_THAT(send(), ElementsAre("2:b"));
   put("c");
+  EXPECT_THAT(send(), IsEmpty()) << "one is in flight: wait for company";
   put("d");
-  EXPECT_THAT(send(), IsEmpty()) << "two are in flight: wait for company";
   put("e");
   put("f");
-  put("g");
-  EXPECT_THAT(send(), ElementsAre("3:cdef")) << "a full batch goes at once";
+  EXPECT_THAT(send(), ElementsAre("2:bcde")) << "a full batch goes at once";
   answer(0);
+  EXPECT_THAT(send(), IsEmpty());
   answer(1);
-  EXPECT_THAT(send(), ElementsAre("7:g"));
-  EXPECT_THAT(ends(), ElementsAre("a=1", "b=2"));
+  EXPECT_THAT(ends(), ElementsAre("a=1", "b=2", "c=3", "d=4", "e=5"));
 }
 
-TEST_F(PutPipelineTest, AFullQueueIsTriedAgainAfterTheDelayUnderTheSameNumbers) {
+TEST_F(PutPipelineOfOnesTest, AFullQueueIsTriedAgainAfterTheDelayUnderTheSameNumbers) {
   put("a");
-  send();
   put("b");
-  send();
+  EXPECT_THAT(send(), ElementsAre("1:a", "2:b"));
   refuse(0, v1::REFUSAL_REASON_FULL);
   EXPECT_THAT(send(), IsEmpty());
   refuse(1, v1::REFUSAL_REASON_OUT_OF_SEQUENCE);
   EXPECT_THAT(send(), IsEmpty()) << "the delay is kept";
   now_ += milliseconds(100);
-  EXPECT_THAT(send(), ElementsAre("1:ab"));
+  EXPECT_THAT(send(), ElementsAre("1:a")) << "one finds out";
   answer(2);
+  EXPECT_THAT(send(), ElementsAre("2:b"));
+  answer(3);
   EXPECT_THAT(ends(), ElementsAre("a=1", "b=2"));
 }
 
@@ -134,18 +149,16 @@ TEST_F(PutPipelineTest, AnUnansweredPutIsInDoubtAndLaterKnown) {
   EXPECT_THAT(ends(), ElementsAre("late a=1"));
 }
 
-TEST_F(PutPipelineTest, AfterALossStoredPutsAreAskedAgainAndLostOnesSentAnew) {
-  for (const char* name : {"a", "b"}) {
-    put(name);
-    send();
-  }
+TEST_F(PutPipelineOfOnesTest, AfterALossStoredPutsAreAskedAgainAndLostOnesSentAnew) {
+  put("a");
+  put("b");
+  EXPECT_THAT(send(), ElementsAre("1:a", "2:b"));
   pipeline_.on_disconnected();
   put("c");
   EXPECT_THAT(send(), IsEmpty());
   pipeline_.on_resumed(1);
-  EXPECT_THAT(send(), ElementsAre("1:a", "2:bc"));
-  answer(2);
-  answer(3);
+  EXPECT_THAT(send(), ElementsAre("1:a", "2:b", "3:c"));
+  for (size_t index = 2; index < 5; ++index) answer(index);
   EXPECT_THAT(ends(), ElementsAre("a=1", "b=2", "c=3"));
 }
 
@@ -163,22 +176,18 @@ TEST_F(PutPipelineTest, AnInDoubtPutThatWasNotStoredIsWithdrawnAfterTheLoss) {
 }
 
 TEST_F(PutPipelineTest, OneBadMessageOfABatchIsFoundAndTheRestStored) {
-  put("x");
-  send();
-  put("y");
-  send();
   for (const char* name : {"a", "b", "c", "d"}) put(name);
-  EXPECT_THAT(send(), ElementsAre("3:abcd"));
-  answer(0);
+  EXPECT_THAT(send(), ElementsAre("1:abcd"));
+  refuse(0, v1::REFUSAL_REASON_INVALID);
+  EXPECT_THAT(send(), ElementsAre("1:a"));
   answer(1);
+  EXPECT_THAT(send(), ElementsAre("2:b"));
   refuse(2, v1::REFUSAL_REASON_INVALID);
-  EXPECT_THAT(send(), ElementsAre("3:a", "4:b"));
+  EXPECT_THAT(send(), ElementsAre("2:c"));
   answer(3);
-  refuse(4, v1::REFUSAL_REASON_INVALID);
-  EXPECT_THAT(send(), ElementsAre("4:c", "5:d"));
-  answer(5);
-  answer(6);
-  EXPECT_THAT(ends(), ElementsAre("x=1", "y=2", "a=3", "b=INVALID_ARGUMENT", "c=4", "d=5"));
+  EXPECT_THAT(send(), ElementsAre("3:d"));
+  answer(4);
+  EXPECT_THAT(ends(), ElementsAre("a=1", "b=INVALID_ARGUMENT", "c=2", "d=3"));
 }
 
 TEST_F(PutPipelineTest, WrongNumbersAtTheFrontAskForAResync) {
@@ -196,7 +205,7 @@ TEST_F(PutPipelineTest, AFencedProducerSaysSo) {
   send();
   refuse(0, v1::REFUSAL_REASON_FENCED);
   EXPECT_EQ(pipeline_.trouble(), PutPipeline::Trouble::kFenced);
-  pipeline_.end_all(StatusCode::kFailedPrecondition);
+  pipeline_.end_all(StatusCode::kFailedPrecondition, "fenced");
   EXPECT_THAT(ends(), ElementsAre("a=FAILED_PRECONDITION?"));
 }
 
@@ -205,8 +214,194 @@ TEST_F(PutPipelineTest, TheEndTellsWhatIsInDoubtFromWhatWasNeverSent) {
   send();
   pipeline_.on_disconnected();
   put("b");
-  pipeline_.end_all(StatusCode::kCancelled);
+  pipeline_.end_all(StatusCode::kCancelled, "stopped");
   EXPECT_THAT(ends(), ElementsAre("a=CANCELLED?", "b=CANCELLED"));
+}
+
+TEST_F(PutPipelineTest, AFullOrPausedQueueIsTriedWithOneFrameAtATime) {
+  put("a");
+  send();
+  for (const auto reason : {v1::REFUSAL_REASON_FULL, v1::REFUSAL_REASON_PAUSED}) {
+    refuse(frames_.size() - 1, reason);
+    EXPECT_EQ(pipeline_.hold(), reason == v1::REFUSAL_REASON_FULL ? PutPipeline::Hold::kFull
+                                                                  : PutPipeline::Hold::kPaused);
+    EXPECT_EQ(pipeline_.next_due(), now_ + milliseconds(100));
+    now_ += milliseconds(100);
+    EXPECT_THAT(send(), ElementsAre("1:a"));
+    put("b", now_);
+    now_ += milliseconds(10);
+    EXPECT_THAT(send(), IsEmpty()) << "the probe is not answered";
+    EXPECT_THAT(ends(), ElementsAre("b=DEADLINE_EXCEEDED"));
+  }
+  answer(frames_.size() - 1);
+  EXPECT_EQ(pipeline_.hold(), PutPipeline::Hold::kNone);
+  EXPECT_THAT(ends(), ElementsAre("a=1"));
+}
+
+TEST_F(PutPipelineTest, ADelayBeyondReasonIsCut) {
+  put("a");
+  send();
+  v1::QueueFrame reply;
+  reply.set_request_id(frames_[0].request_id());
+  reply.mutable_refused()->set_reason(v1::REFUSAL_REASON_FULL);
+  reply.mutable_refused()->set_retry_after_ms(std::numeric_limits<int64_t>::max());
+  EXPECT_TRUE(pipeline_.on_reply(reply, now_));
+  now_ += std::chrono::minutes(1);
+  EXPECT_THAT(send(), ElementsAre("1:a"));
+}
+
+TEST_F(PutPipelineTest, EveryRefusalForGoodHasACodeOfItsOwn) {
+  const std::pair<v1::RefusalReason, std::string> rows[] = {
+      {v1::REFUSAL_REASON_INVALID, "INVALID_ARGUMENT"},
+      {v1::REFUSAL_REASON_TOO_LARGE, "INVALID_ARGUMENT"},
+      {v1::REFUSAL_REASON_UNKNOWN_QUEUE, "NOT_FOUND"},
+      {v1::REFUSAL_REASON_NOT_PERMITTED, "PERMISSION_DENIED"}};
+  for (const auto& [reason, code] : rows) {
+    put("a");
+    EXPECT_THAT(send(), ElementsAre("1:a"));
+    refuse(frames_.size() - 1, reason);
+    EXPECT_THAT(ends(), ElementsAre("a=" + code));
+  }
+}
+
+TEST_F(PutPipelineOfOnesTest, ARepeatedAnswerOrOneToNothingChangesNothing) {
+  put("a");
+  send();
+  put("b");
+  send();
+  answer(0);
+  v1::QueueFrame reply;
+  reply.mutable_put_reply()->add_results()->set_lookup_id(9);
+  for (const uint64_t id : {frames_[0].request_id(), uint64_t{0}, uint64_t{99}}) {
+    reply.set_request_id(id);
+    EXPECT_FALSE(pipeline_.on_reply(reply, now_)) << id;
+  }
+  refuse(1, v1::REFUSAL_REASON_FULL);
+  EXPECT_THAT(ends(), ElementsAre("a=1"));
+  now_ += milliseconds(100);
+  EXPECT_THAT(send(), ElementsAre("2:b"));
+}
+
+TEST_F(PutPipelineOfOnesTest, AnAcceptanceAfterARefusalOfTheSameFrameIsNotBelieved) {
+  put("a");
+  send();
+  put("b");
+  send();
+  refuse(0, v1::REFUSAL_REASON_FULL);
+  answer(0);
+  EXPECT_THAT(ends(), IsEmpty());
+  refuse(1, v1::REFUSAL_REASON_OUT_OF_SEQUENCE);
+  now_ += milliseconds(100);
+  EXPECT_THAT(send(), ElementsAre("1:a"));
+}
+
+TEST_F(PutPipelineTest, AnAnswerToALostConnectionChangesNothing) {
+  put("a");
+  send();
+  pipeline_.on_disconnected();
+  v1::QueueFrame late;
+  late.set_request_id(frames_[0].request_id());
+  late.mutable_put_reply()->add_results()->set_lookup_id(1);
+  EXPECT_FALSE(pipeline_.on_reply(late, now_));
+  pipeline_.on_resumed(1);
+  EXPECT_FALSE(pipeline_.on_reply(late, now_));
+  EXPECT_THAT(send(), ElementsAre("1:a"));
+  EXPECT_FALSE(pipeline_.on_reply(late, now_));
+  answer(1);
+  EXPECT_THAT(ends(), ElementsAre("a=1"));
+}
+
+TEST_F(PutPipelineOfOnesTest, AnswersOutOfOrderEndTheirOwnPuts) {
+  put("a");
+  send();
+  put("b");
+  send();
+  answer(1);
+  EXPECT_THAT(ends(), ElementsAre("b=2"));
+  answer(0);
+  EXPECT_THAT(ends(), ElementsAre("a=1"));
+}
+
+TEST_F(PutPipelineTest, AnAnswerWithTooFewResultsAsksForAResync) {
+  put("a");
+  send();
+  v1::QueueFrame reply;
+  reply.set_request_id(frames_[0].request_id());
+  reply.mutable_put_reply();
+  EXPECT_TRUE(pipeline_.on_reply(reply, now_));
+  EXPECT_EQ(pipeline_.trouble(), PutPipeline::Trouble::kResync);
+  EXPECT_THAT(ends(), IsEmpty());
+}
+
+TEST_F(PutPipelineTest, EveryPutGivesItsMemoryBackOnce) {
+  PutRequest request;
+  request.source = "s";
+  const size_t size = PipelinePut(request, kForever, {}, {}).size();
+  size_t released = 0;
+  std::vector<PutPipeline::Ended> all;
+  const auto count = [&] {
+    pipeline_.take_ended(all);
+    for (const auto& one : all) released += one.bytes;
+  };
+  for (int i = 0; i < 3; ++i) {
+    pipeline_.add(PipelinePut(request, now_ + milliseconds(50 * (i + 1)), {}, {}));
+  }
+  send();
+  now_ += milliseconds(200);
+  pipeline_.expire(now_);
+  count();
+  EXPECT_EQ(released, 0u) << "in doubt: still held for the late answer";
+  pipeline_.on_disconnected();
+  pipeline_.on_resumed(0);
+  count();
+  EXPECT_EQ(released, 3 * size);
+}
+
+// The bytes are those of protobuf.
+TEST(PutFrameTest, AFrameIsWhatProtobufWouldWrite) {
+  PutRequest request;
+  request.order_key = "key";
+  request.source_key = std::string("\0\xff", 2);
+  request.source = "source";
+  request.verdict = "v";
+  request.envelope = std::string(200, 'e');
+  request.body = std::string(70'000, 'b');
+  request.label = "label";
+  request.correlation_id = "c";
+  request.acknowledge = {.queue = "answers", .on_reached = true, .on_consumed = true};
+  PutRequest small;
+  small.source = "s";
+  v1::QueueFrame expected;
+  expected.set_request_id(300);
+  v1::Put& put = *expected.mutable_put();
+  put.set_queue("events");
+  put.set_producer("p");
+  put.set_epoch(uint64_t{1} << 60);
+  put.set_first_sequence(128);
+  v1::PutMessage& message = *put.add_messages();
+  message.set_order_key(request.order_key);
+  message.set_source_key(request.source_key);
+  message.set_source(request.source);
+  message.set_verdict(request.verdict);
+  message.set_envelope(request.envelope);
+  message.set_body(request.body);
+  message.set_label(request.label);
+  message.set_correlation_id(request.correlation_id);
+  message.mutable_acknowledge()->set_queue("answers");
+  message.mutable_acknowledge()->set_on_reached(true);
+  message.mutable_acknowledge()->set_on_consumed(true);
+  put.add_messages()->set_source("s");
+  const std::string first = encode_put_message(request);
+  const std::string second = encode_put_message(small);
+  PutFrameBuilder builder({.request_id = 300,
+                           .queue = "events",
+                           .producer = "p",
+                           .epoch = uint64_t{1} << 60,
+                           .first_sequence = 128},
+                          first.size() + second.size());
+  builder.append(first);
+  builder.append(second);
+  EXPECT_EQ(std::move(builder).finish(), base::encode_frame(expected));
 }
 
 }  // namespace

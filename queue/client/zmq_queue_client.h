@@ -32,6 +32,8 @@ struct ZmqQueueClientOptions {
   size_t batch_max_count = 512;
   // Put frames unanswered at once (the service's credit bounds them too).
   size_t in_flight_max_count = 8;
+  // Receives, settlements and extensions not ended; beyond it they are refused.
+  size_t calls_max_count = 4'096;
   // A service silent for so long while an answer is due counts as gone.
   std::chrono::milliseconds answer_timeout{10'000};
   std::chrono::milliseconds heartbeat_interval{1'000};

@@ -1,3 +1,3 @@
 verbatim_test(queue_client_contract_test LABELS contract TIMEOUT 120
-  SOURCES queue_client_test.cc
+  SOURCES queue_client_test.cc queue_client_consumer_test.cc queue_client_fixture.cc
   DEPS verbatim_queue verbatim_queue_client verbatim_test_support)

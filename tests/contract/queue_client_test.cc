@@ -1,171 +1,27 @@
-// Every QueueClient passes one suite: the one in memory, and the real one against the real service.
+// Every QueueClient keeps one contract: the producer's side. queue_client_consumer_test.cc has the
+// consumer's.
 #include "queue/client/queue_client.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <functional>
 #include <future>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
-#include "base/file_system.h"
-#include "queue/client/memory_queue_client.h"
-#include "queue/client/zmq_queue_client.h"
-#include "queue/queue_service.h"
-#include "tests/support/temp_dir.h"
+#include "tests/contract/queue_client_fixture.h"
 
 namespace verbatim::queue {
 namespace {
 
 using std::chrono::milliseconds;
-using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
-constexpr auto kForever = nanoseconds::max();
-constexpr seconds kPatience{20};
-
-// What a client talks to.
-class Backend {
- public:
-  virtual ~Backend() = default;
-  virtual std::unique_ptr<QueueClient> connect(const std::string& name) = 0;
-  virtual void go_down() = 0;
-  virtual void come_back() = 0;
-  virtual size_t depth() = 0;
-  // True: puts are stored and their answers lost or late until come_back().
-  virtual void lose_answers() = 0;
-};
-
-class MemoryBackend final : public Backend {
- public:
-  std::unique_ptr<QueueClient> connect(const std::string& /*name*/) override {
-    return create_memory_queue_client(queue_);
-  }
-  void go_down() override { queue_.set_state(MemoryQueue::State::kDown); }
-  void come_back() override { queue_.set_state(MemoryQueue::State::kUp); }
-  size_t depth() override { return queue_.depth(); }
-  void lose_answers() override { queue_.set_state(MemoryQueue::State::kSilent); }
-
- private:
-  MemoryQueue queue_;
-};
-
-class ServiceBackend final : public Backend {
- public:
-  ServiceBackend() { start("tcp://127.0.0.1:0"); }
-  std::unique_ptr<QueueClient> connect(const std::string& name) override {
-    ZmqQueueClientOptions options;
-    options.address = address_;
-    options.client_name = name;
-    options.producer = name;
-    options.answer_timeout = milliseconds(500);
-    auto client = create_zmq_queue_client(options);
-    CHECK(client.has_value(), "the client starts");
-    return *std::move(client);
-  }
-  void go_down() override { service_.reset(); }
-  void come_back() override {
-    loses_ = false;
-    if (!service_) start(address_);
-  }
-  size_t depth() override {
-    size_t depth = 0;
-    const Status status = service_->call([&depth](QueueCore& core) {
-      depth = static_cast<size_t>(core.list_queues().queues(0).depth());
-    });
-    CHECK(status.ok(), "the service runs");
-    return depth;
-  }
-  void lose_answers() override { loses_ = true; }
-
- private:
-  void start(const std::string& address) {
-    QueueServiceOptions options;
-    options.listen = address;
-    options.core.log.directory = directory_.file("queue");
-    options.core.log.segment_bytes = 1024 * 1024;
-    options.core.message_max_bytes = 32 * 1024;
-    options.loses_answer = [this] { return loses_.load(); };
-    auto service = QueueService::start(base::posix_file_system(), base::system_clock(), options);
-    CHECK(service.has_value(), service.error().message());
-    service_ = *std::move(service);
-    address_ = service_->bound_endpoint();
-  }
-
-  testing::TempDir directory_;
-  std::string address_;
-  std::atomic<bool> loses_{false};
-  std::unique_ptr<QueueService> service_;
-};
-
-using MakeBackend = std::function<std::unique_ptr<Backend>()>;
-struct Implementation {
-  const char* name;
-  MakeBackend make;
-};
-void PrintTo(const Implementation& implementation, std::ostream* out) {
-  *out << implementation.name;
-}
-
-class QueueClientContract : public ::testing::TestWithParam<Implementation> {
- protected:
-  QueueClientContract() : backend_(GetParam().make()), client_(backend_->connect("a")) {}
-  ~QueueClientContract() override { client_->stop(); }
-
-  static PutRequest message(int number, const std::string& key = "room") {
-    PutRequest request;
-    request.order_key = key;
-    request.source = "source";
-    request.body = std::to_string(number);
-    return request;
-  }
-
-  using Outcome = std::future<Result<PutOutcome>>;
-  Outcome put(PutRequest request, nanoseconds deadline = kForever) {
-    auto promise = std::make_shared<std::promise<Result<PutOutcome>>>();
-    const Status status = client_->put(
-        std::move(request), deadline,
-        [promise](Result<PutOutcome> outcome) { promise->set_value(std::move(outcome)); });
-    EXPECT_TRUE(status.ok()) << status.to_string();
-    return promise->get_future();
-  }
-  static Result<PutOutcome> wait(Outcome& outcome) {
-    if (outcome.wait_for(kPatience) != std::future_status::ready) {
-      return unavailable("no answer in time");
-    }
-    return outcome.get();
-  }
-  Result<PutOutcome> put_and_wait(PutRequest request, nanoseconds deadline = kForever) {
-    auto outcome = put(std::move(request), deadline);
-    return wait(outcome);
-  }
-  static nanoseconds in(milliseconds time) { return base::system_clock().monotonic() + time; }
-
-  // Receives until something comes; the service may be on its way back.
-  Lease receive(int64_t max_count = 1'000) {
-    const auto end = in(kPatience);
-    while (base::system_clock().monotonic() < end) {
-      ReceiveOptions options;
-      options.max_count = max_count;
-      options.wait = milliseconds(200);
-      auto lease = client_->receive(options);
-      if (lease && lease->id != 0) return *std::move(lease);
-    }
-    ADD_FAILURE() << "no message came";
-    return {};
-  }
-  static std::vector<std::string> bodies(const Lease& lease) {
-    std::vector<std::string> all;
-    for (const v1::QueueMessage& message : lease.messages) all.push_back(message.body());
-    return all;
-  }
-
-  std::unique_ptr<Backend> backend_;
-  std::unique_ptr<QueueClient> client_;
-};
+using QueueClientContract = QueueClientFixture;
 
 TEST_P(QueueClientContract, WhatIsPutIsReceivedOnceInOrder) {
   std::vector<Outcome> outcomes;
@@ -206,61 +62,6 @@ TEST_P(QueueClientContract, ARepeatOfASourceKeyGetsTheFirstVerdict) {
   EXPECT_EQ(repeat->first_verdict, "first");
   EXPECT_EQ(repeat->lookup_id, stored->lookup_id);
   EXPECT_EQ(backend_->depth(), 1u);
-}
-
-TEST_P(QueueClientContract, AnAbortedMessageComesAgainWithAHigherCount) {
-  ASSERT_TRUE(put_and_wait(message(1)));
-  const Lease first = receive();
-  ASSERT_TRUE(client_->abort(first.id).ok());
-  const Lease second = receive();
-  ASSERT_EQ(second.messages.size(), 1u);
-  EXPECT_EQ(second.messages[0].delivery_count(), 2);
-  EXPECT_EQ(client_->commit(first.id).code(), StatusCode::kAborted);
-  EXPECT_TRUE(client_->commit(second.id).ok());
-}
-
-TEST_P(QueueClientContract, OnlyTheNamedMessagesAreAborted) {
-  for (int i = 1; i <= 3; ++i) ASSERT_TRUE(put_and_wait(message(i, "key" + std::to_string(i))));
-  const Lease lease = receive();
-  ASSERT_EQ(lease.messages.size(), 3u);
-  ASSERT_TRUE(client_->abort(lease.id, {lease.messages[1].lookup_id()}).ok());
-  EXPECT_THAT(bodies(receive()), ::testing::ElementsAre("2"));
-  EXPECT_TRUE(client_->commit(lease.id).ok());
-  EXPECT_EQ(backend_->depth(), 1u);
-}
-
-TEST_P(QueueClientContract, AKeyUnderLeaseIsNotGivenToAnyoneElse) {
-  ASSERT_TRUE(put_and_wait(message(1, "x")));
-  ASSERT_TRUE(put_and_wait(message(2, "x")));
-  ASSERT_TRUE(put_and_wait(message(3, "y")));
-  const Lease first = receive(1);
-  EXPECT_THAT(bodies(first), ::testing::ElementsAre("1"));
-  const Lease other = receive();
-  EXPECT_THAT(bodies(other), ::testing::ElementsAre("3"));
-  EXPECT_TRUE(client_->commit(first.id).ok());
-  EXPECT_THAT(bodies(receive()), ::testing::ElementsAre("2"));
-}
-
-TEST_P(QueueClientContract, AnEmptyQueueGivesNoLeaseAfterTheWait) {
-  ASSERT_TRUE(put_and_wait(message(1)));
-  ASSERT_TRUE(client_->commit(receive().id).ok());
-  ReceiveOptions options;
-  options.wait = milliseconds(30);
-  const auto lease = client_->receive(options);
-  ASSERT_TRUE(lease.has_value()) << lease.error().to_string();
-  EXPECT_EQ(lease->id, 0u);
-}
-
-TEST_P(QueueClientContract, AWaitingReceiveGetsWhatIsPutMeanwhile) {
-  ASSERT_TRUE(put_and_wait(message(1)));
-  ASSERT_TRUE(client_->commit(receive().id).ok());
-  ReceiveOptions options;
-  options.wait = kPatience;
-  auto waiting = std::async(std::launch::async, [&] { return client_->receive(options); });
-  ASSERT_TRUE(put_and_wait(message(2)));
-  const auto lease = waiting.get();
-  ASSERT_TRUE(lease.has_value()) << lease.error().to_string();
-  EXPECT_THAT(bodies(*lease), ::testing::ElementsAre("2"));
 }
 
 TEST_P(QueueClientContract, APutThatWasNeverSentIsWithdrawnAtItsDeadline) {
@@ -330,11 +131,135 @@ TEST_P(QueueClientContract, AnUnusableFieldIsRefusedAtOnce) {
             StatusCode::kInvalidArgument);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    All, QueueClientContract,
-    ::testing::Values(Implementation{"Memory", [] { return std::make_unique<MemoryBackend>(); }},
-                      Implementation{"Service", [] { return std::make_unique<ServiceBackend>(); }}),
-    [](const auto& test) { return std::string(test.param.name); });
+TEST_P(QueueClientContract, ATooLargeMessageIsRefusedAtOnceWithBothNumbers) {
+  ASSERT_TRUE(put_and_wait(message(0)));
+  PutRequest large = message(1);
+  large.body = std::string(kMessageMaxBytes, 'x');
+  large.envelope = "x";
+  const Status status = client_->put(std::move(large), kForever, [](const auto&) {});
+  EXPECT_EQ(status.code(), StatusCode::kInvalidArgument);
+  EXPECT_THAT(status.message(), ::testing::HasSubstr(std::to_string(kMessageMaxBytes + 1)));
+  EXPECT_THAT(status.message(), ::testing::HasSubstr("=" + std::to_string(kMessageMaxBytes)));
+}
+
+// The client may not know the limit yet: then the service refuses, and only the message that is
+// too large ends so.
+TEST_P(QueueClientContract, OfAMixOfGoodAndRefusedPutsEachHasOneEndAndNoIdIsLost) {
+  std::vector<Outcome> outcomes;
+  std::vector<std::string> expected;
+  int refused = 0;
+  for (int i = 0; i < 200; ++i) {
+    PutRequest request = message(i);
+    const bool is_bad = i % 17 == 3;
+    if (is_bad) request.envelope = std::string(kMessageMaxBytes, 'x');
+    auto promise = std::make_shared<std::promise<Result<PutOutcome>>>();
+    const Status status = client_->put(
+        std::move(request), kForever,
+        [promise](Result<PutOutcome> outcome) { promise->set_value(std::move(outcome)); });
+    if (!is_bad) expected.push_back(std::to_string(i));
+    if (status.ok()) {
+      outcomes.push_back(promise->get_future());
+    } else {
+      EXPECT_EQ(status.code(), StatusCode::kInvalidArgument) << status.to_string();
+      ++refused;
+    }
+  }
+  std::set<uint64_t> ids;
+  for (Outcome& outcome : outcomes) {
+    const auto result = wait(outcome);
+    if (result) {
+      EXPECT_TRUE(ids.insert(result->lookup_id).second);
+    } else {
+      EXPECT_EQ(result.error().code(), StatusCode::kInvalidArgument) << result.error().to_string();
+      ++refused;
+    }
+  }
+  EXPECT_EQ(refused, 12);
+  EXPECT_EQ(ids.size(), expected.size());
+  const Lease lease = receive();
+  EXPECT_EQ(bodies(lease), expected);
+  for (const v1::QueueMessage& got : lease.messages) EXPECT_EQ(ids.count(got.lookup_id()), 1u);
+}
+
+TEST_P(QueueClientContract, AFullQueueIsTriedUntilItTakesThePutOrItsDeadline) {
+  ASSERT_TRUE(put_and_wait(message(0)));
+  EXPECT_EQ(client_->state().condition, ClientCondition::kReady);
+  backend_->become_full();
+  const auto withdrawn = put_and_wait(message(1), in(milliseconds(1'500)));
+  EXPECT_EQ(withdrawn.error().code(), StatusCode::kDeadlineExceeded);
+  EXPECT_FALSE(is_in_doubt(withdrawn.error())) << withdrawn.error().to_string();
+  Outcome waiting = put(message(2));
+  const auto end = in(kPatience);
+  while (client_->state().condition != ClientCondition::kFull) {
+    ASSERT_LT(base::system_clock().monotonic(), end) << client_->state().sentence;
+    std::this_thread::yield();
+  }
+  EXPECT_TRUE(client_->is_connected());
+  EXPECT_NE(client_->state().sentence, "");
+  EXPECT_NE(waiting.wait_for(seconds(0)), std::future_status::ready);
+  backend_->come_back();
+  const auto stored = wait(waiting);
+  ASSERT_TRUE(stored.has_value()) << stored.error().to_string();
+  EXPECT_THAT(bodies(receive()), ::testing::ElementsAre("0", "2"));
+}
+
+TEST_P(QueueClientContract, WhatDoesNotFitIntoTheClientsMemoryIsRefusedAtOnce) {
+  backend_->go_down();
+  const auto small = backend_->connect("small", 20'000);
+  int taken = 0;
+  Status status;
+  while (status.ok() && taken < 100) {
+    PutRequest request = message(taken);
+    request.body = std::string(1'000, 'x');
+    status = small->put(std::move(request), kForever, [](const auto&) {});
+    if (status.ok()) ++taken;
+  }
+  EXPECT_EQ(status.code(), StatusCode::kResourceExhausted) << status.to_string();
+  EXPECT_GT(taken, 10);
+  EXPECT_LT(taken, 21);
+  // What has ended gives its room back.
+  backend_->come_back();
+  const auto end = in(kPatience);
+  do {
+    ASSERT_LT(base::system_clock().monotonic(), end);
+    status = small->put(message(0), kForever, [](const auto&) {});
+  } while (!status.ok());
+  small->stop();
+}
+
+TEST_P(QueueClientContract, ManyThreadsShareOneClientAndEachGetsItsOwnOutcome) {
+  constexpr int kThreads = 8;
+  constexpr int kEach = 50;
+  std::vector<std::vector<uint64_t>> ids(kThreads);
+  {
+    std::vector<std::thread> threads;
+    for (int t = 0; t < kThreads; ++t) {
+      threads.emplace_back([&, t] {
+        for (int i = 0; i < kEach; ++i) {
+          const auto outcome =
+              client_->put_and_wait(message(i, "key" + std::to_string(t)), kForever);
+          if (outcome) ids[static_cast<size_t>(t)].push_back(outcome->lookup_id);
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+  }
+  std::map<std::string, std::vector<uint64_t>> stored;
+  for (const v1::QueueMessage& got : receive().messages) {
+    std::vector<uint64_t>& all = stored[got.order_key()];
+    EXPECT_EQ(got.body(), std::to_string(all.size()));
+    all.push_back(got.lookup_id());
+  }
+  ASSERT_EQ(stored.size(), static_cast<size_t>(kThreads));
+  for (int t = 0; t < kThreads; ++t) {
+    EXPECT_EQ(stored["key" + std::to_string(t)], ids[static_cast<size_t>(t)]);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, QueueClientContract,
+                         ::testing::Values(Implementation{"Memory", make_memory_backend},
+                                           Implementation{"Service", make_service_backend}),
+                         [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace
 }  // namespace verbatim::queue
