@@ -154,6 +154,11 @@ int64_t AlarmCommand::failure_count() const {
   return failure_count_;
 }
 
+std::string AlarmCommand::last_error() const {
+  MutexLock lock(mutex_);
+  return last_error_;
+}
+
 bool AlarmCommand::is_stopping() const {
   MutexLock lock(mutex_);
   return is_stopping_;
@@ -174,6 +179,7 @@ void AlarmCommand::run() {
     if (!status.ok()) LOG_ERROR("alarm command: {}", status.message());
     MutexLock lock(mutex_);
     status.ok() ? ++run_count_ : ++failure_count_;
+    last_error_ = status.message();
   }
 }
 

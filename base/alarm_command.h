@@ -41,6 +41,8 @@ class AlarmCommand {
   // another exit code than 0; dropped alarms too.
   int64_t run_count() const;
   int64_t failure_count() const;
+  // Of the last run; empty where it went well.
+  std::string last_error() const;
 
  private:
   void run();
@@ -53,6 +55,7 @@ class AlarmCommand {
   std::deque<v1::Alarm> waiting_ GUARDED_BY(mutex_);
   int64_t run_count_ GUARDED_BY(mutex_) = 0;
   int64_t failure_count_ GUARDED_BY(mutex_) = 0;
+  std::string last_error_ GUARDED_BY(mutex_);
   bool is_stopping_ GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

@@ -159,6 +159,7 @@ TEST_F(AlarmCommandTest, AProgramThatFailsOrIsNotThereIsCounted) {
   fails.tell(alarm());
   wait_for_end(fails);
   EXPECT_EQ(fails.failure_count(), 1);
+  EXPECT_THAT(fails.last_error(), HasSubstr("/command"));
   AlarmCommand missing({.program = directory_.path() + "/nothing"});
   missing.tell(alarm());
   wait_for_end(missing);
