@@ -73,7 +73,7 @@ int run(const v1::Queue& config) {
   if (!operations) return report(operations.error());
   auto grpc = base::GrpcServer::start(config.admin_listen(), {&(*operations)->admin()});
   if (!grpc) return report(grpc.error());
-  auto ready = base::ReadyFile::write(files, config.data_dir(), "verbatim-queue",
+  auto ready = base::ReadyFile::write(files, config.data_dir(), "queue",
                                       {{"listen", (*service)->bound_endpoint()},
                                        {"admin_listen", (*grpc)->bound_address()},
                                        {"metrics_listen", (*operations)->metrics_address()}});
