@@ -12,6 +12,8 @@
 namespace verbatim::admin {
 namespace {
 
+constexpr const char* kSystemQueuePrefix = "verbatim.";
+
 using SourceName = std::pair<std::string, std::string>;  // queue, source
 
 bool is_up(const v1::StatusReport& report, std::string_view service) {
@@ -35,6 +37,8 @@ std::map<SourceName, v1::SourceBalance> balances_of(const v1::StatusReport& repo
     }
   }
   for (const auto& queue : report.queues()) {
+    // The service's own queues hold no events.
+    if (queue.name().starts_with(kSystemQueuePrefix)) continue;
     for (const auto& [source, accepted] : queue.accepted_by_source()) {
       balances[{queue.name(), source}].set_accepted_total(accepted);
     }
@@ -127,6 +131,13 @@ void note_collector(v1::StatusReport& report) {
   }
 }
 
+void note_alarms(v1::StatusReport& report) {
+  for (const auto& alarm : report.alarms()) {
+    report.add_attention(
+        fmt::format("alarm {} {}: {}", alarm.name(), alarm.subject(), alarm.text()));
+  }
+}
+
 }  // namespace
 
 void judge(v1::StatusReport& report) {
@@ -136,6 +147,7 @@ void judge(v1::StatusReport& report) {
   note_differences(report);
   note_processor(report);
   note_collector(report);
+  note_alarms(report);
   bool is_any_down = false;
   for (const auto& state : report.services()) {
     is_any_down = is_any_down || !state.is_up();
