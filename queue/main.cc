@@ -40,7 +40,12 @@ QueueServiceOptions options_of(const v1::Queue& config) {
   options.core.client_credit_bytes = config.client_credit_bytes();
   options.core.client_credit_count = config.client_credit_count();
   options.core.quota_bytes = config.quota_bytes();
+  options.core.quota_messages = config.quota_messages();
+  options.core.low_mark_percent = static_cast<int>(config.low_mark_percent());
   options.core.free_disk_min_bytes = config.free_disk_min_bytes();
+  options.core.copy_bytes_per_second = config.copy_bytes_per_second();
+  options.core.alarm_age = milliseconds(config.alarm_age_ms());
+  options.core.alarm_dead_letters = config.alarm_dead_letters();
   return options;
 }
 
