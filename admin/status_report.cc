@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <string>
@@ -131,10 +132,17 @@ void note_collector(v1::StatusReport& report) {
   }
 }
 
+// A service may tell of an alarm among its notices, too.
+bool is_told_by_alarm(const v1::StatusReport& report, const std::string& notice) {
+  return std::any_of(report.alarms().begin(), report.alarms().end(), [&](const v1::Alarm& alarm) {
+    return !alarm.text().empty() && notice.ends_with(alarm.text());
+  });
+}
+
 void note_alarms(v1::StatusReport& report) {
   for (const auto& alarm : report.alarms()) {
-    report.add_attention(
-        fmt::format("alarm {} {}: {}", alarm.name(), alarm.subject(), alarm.text()));
+    const std::string subject = alarm.subject().empty() ? "" : " " + alarm.subject();
+    report.add_attention(fmt::format("alarm {}{}: {}", alarm.name(), subject, alarm.text()));
   }
 }
 
@@ -152,6 +160,7 @@ void judge(v1::StatusReport& report) {
   for (const auto& state : report.services()) {
     is_any_down = is_any_down || !state.is_up();
     for (const auto& notice : state.info().notices()) {
+      if (is_told_by_alarm(report, notice)) continue;
       report.add_attention(state.service() + ": " + notice);
     }
   }

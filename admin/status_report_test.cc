@@ -154,7 +154,9 @@ TEST(StatusReport, ARaisedAlarmNeedsAttention) {
   alarm.set_name("dead-letters");
   alarm.set_subject("events");
   alarm.set_text("3 messages");
+  report.mutable_services(1)->mutable_info()->add_notices("events: 3 messages");
   judge(report);
+  EXPECT_EQ(report.attention_size(), 1);
   EXPECT_EQ(report.exit_code(), kExitAttention);
   EXPECT_EQ(report.attention(0), "alarm dead-letters events: 3 messages");
 }

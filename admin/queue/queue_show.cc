@@ -6,6 +6,20 @@
 #include "admin/text.h"
 
 namespace verbatim::admin {
+namespace {
+
+// A sub-queue is there from its first message on: before that it is empty, not wrong.
+bool is_unused_sub_queue(CommandContext& context, const v1::PeekRequest& request) {
+  const size_t mark = request.queue().find(';');
+  if (mark == std::string::npos || request.direction() == v1::PeekRequest::DIRECTION_AT) {
+    return false;
+  }
+  v1::ListQueuesRequest parent;
+  parent.set_queue(request.queue().substr(0, mark));
+  return context.client.list_queues(parent).has_value();
+}
+
+}  // namespace
 
 int list_queues(CommandContext& context) {
   const Result<v1::ListQueuesResponse> answer = context.client.list_queues();
@@ -60,7 +74,10 @@ int show_queue(CommandContext& context, const std::string& queue) {
 }
 
 int peek_queue(CommandContext& context, const v1::PeekRequest& request) {
-  const Result<v1::PeekResponse> answer = context.client.peek(request);
+  Result<v1::PeekResponse> answer = context.client.peek(request);
+  if (answer.error().code() == StatusCode::kNotFound && is_unused_sub_queue(context, request)) {
+    answer = v1::PeekResponse();
+  }
   if (!answer) {
     const Status error = answer.error();
     if (error.code() != StatusCode::kNotFound) return report_error(error);

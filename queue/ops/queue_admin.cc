@@ -117,7 +117,7 @@ grpc::Status QueueAdminService::ListQueues(grpc::ServerContext* /*context*/,
     return Status();
   });
   if (status.ok() && !request->queue().empty() && response->queues().empty()) {
-    return base::to_grpc(not_found("no such queue"));
+    return base::to_grpc(not_found("no such queue: " + request->queue()));
   }
   return base::to_grpc(status);
 }

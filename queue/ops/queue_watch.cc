@@ -11,6 +11,18 @@ void add(std::vector<base::AlarmCondition>& to, std::vector<base::AlarmCondition
   for (base::AlarmCondition& condition : more) to.push_back(std::move(condition));
 }
 
+// A pause is made on purpose, and easily forgotten.
+std::vector<base::AlarmCondition> pause_conditions(const v1::ListQueuesResponse& answer) {
+  std::vector<base::AlarmCondition> conditions;
+  for (const auto& queue : answer.queues()) {
+    if (!queue.is_put_paused() && !queue.is_receive_paused()) continue;
+    conditions.push_back({"paused", queue.name(),
+                          "an operator has paused it; verbatimctl audit list says who and why, "
+                          "verbatimctl queues resume ends it"});
+  }
+  return conditions;
+}
+
 }  // namespace
 
 QueueWatch::QueueWatch(base::Clock& clock, const Parts& parts) : clock_(clock), parts_(parts) {}
@@ -59,6 +71,7 @@ void QueueWatch::look() {
   // A core that has ended says nothing; what it said last neither holds nor is over.
   if (!status.ok()) return;
   snapshot->taken = clock_.monotonic();
+  add(conditions, pause_conditions(snapshot->queues));
   add(conditions, parts_.audit.alarm_conditions());
   add(conditions, parts_.probe.alarm_conditions());
   if (const std::string error = parts_.command.last_error(); !error.empty()) {
