@@ -2,10 +2,11 @@
 import json
 import os
 import re
+import subprocess
 import urllib.request
 
 from queue_operator import QueueClient
-from verbatim_harness import SOURCE_DIR, Pipeline, wait_until
+from verbatim_harness import BIN_DIR, SOURCE_DIR, Pipeline, wait_until
 
 from verbatim.v1 import queue_pb2
 
@@ -143,6 +144,23 @@ def messages_are_moved_purged_and_redriven(operator, client):
     wait_until(lambda: not [one for one in operator.json("alarms", "list")["alarms"] if one["name"] == "dead-letters"], 30,
                "the alarm about dead letters to clear")
     operator.run("alarms", "list", "--all", words=["over"])
+
+
+def a_transfer_ends_with_its_caller(operator, client):
+    operator.change("queues", "create", "slow")
+    client.put("slow", [b"x"] * 200)
+    operator.changes += 1
+    caller = subprocess.Popen([os.path.join(BIN_DIR, "verbatimctl"), "--config", operator.pipeline.config_path, "queues", "move",
+                               "slow", "target", "--all", "--rate", "20", *REASON], stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: int(operator.info("slow")["depth"]) < 200, 20, "the transfer to begin")
+    finally:
+        caller.kill()
+        caller.wait()
+    ended = wait_until(lambda: next((one for one in operator.json("audit", "list")["entries"] if one["action"] == "queues move ended"
+                                     and one["subject"] == "slow"), None), 20, "the audit log to say how it ended")
+    left = len(operator.ids("slow", "-n", 1000))
+    assert 0 < left < 200 and "stopped" in ended["detail"] and f"moved={200 - left} " in ended["detail"], (left, ended)
 
 
 def poison_leaves_its_queue(operator, client):
@@ -331,6 +349,7 @@ with Pipeline("queue_operations", services=[], config={"queue": {"probe_interval
     a_paused_queue_refuses(operator, client)
     peek_finds_what_it_is_asked_for(operator, client)
     messages_are_moved_purged_and_redriven(operator, client)
+    a_transfer_ends_with_its_caller(operator, client)
     poison_leaves_its_queue(operator, client)
     destroying_takes_a_token_and_no_hold(operator)
     a_journal_is_trimmed_by_a_call(operator, client)
