@@ -59,7 +59,6 @@ class Probe {
   Status make_round_trip();
   Result<uint64_t> put(QueueClient& client, std::chrono::nanoseconds until);
   Status take(QueueClient& client, uint64_t lookup_id, std::chrono::nanoseconds until);
-  std::shared_ptr<QueueClient> client() const;
 
   base::Clock& clock_;
   const ProbeOptions options_;
