@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 #include <grpcpp/grpcpp.h>
+#include <pwd.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <utility>
 
 #include "base/grpc_status.h"
@@ -13,6 +16,8 @@ namespace {
 
 constexpr std::chrono::minutes kRecountTimeout{10};
 constexpr int kMessageMaxBytes = 64 << 20;
+constexpr const char* kUserKey = "verbatim-user";
+using OnProgress = AdminClient::OnProgress;
 
 std::shared_ptr<grpc::Channel> open_channel(const std::string& address) {
   grpc::ChannelArguments arguments;
@@ -20,6 +25,18 @@ std::shared_ptr<grpc::Channel> open_channel(const std::string& address) {
   // An address that nobody listens on is told at once, not after the time for a far away network.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+// As the user's own system calls it; with sudo also who asked it. Nothing proves it to the service.
+std::string login_name() {
+  const passwd* account = ::getpwuid(::geteuid());
+  std::string name = account == nullptr ? std::to_string(::geteuid()) : account->pw_name;
+  if (const char* sudo_user = std::getenv("SUDO_USER")) name += std::string(",sudo=") + sudo_user;
+  // gRPC carries printable ASCII only.
+  for (char& c : name) {
+    if (c <= 0x20 || c >= 0x7f) c = '?';
+  }
+  return name;
 }
 
 // The cause at the end of gRPC's long sentence: "Connection refused".
@@ -74,6 +91,9 @@ struct AdminClient::Stubs {
     return {ours.code(), fmt::format("{}: {}", word, ours.message())};
   }
 
+  // Who asks, for the audit log.
+  std::string user = login_name();
+
   template <class Response, class Stub, class Request>
   Result<Response> call(ServiceKind kind, Stub& stub,
                         grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
@@ -81,10 +101,34 @@ struct AdminClient::Stubs {
                         const Request& request, std::chrono::milliseconds limit) {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + limit);
+    context.AddMetadata(kUserKey, user);
     Response response;
     const grpc::Status status = (stub.*method)(&context, request, &response);
     if (!status.ok()) return explain(kind, status);
     return response;
+  }
+
+  template <class Response, class Request>
+  Result<Response> ask_queue(grpc::Status (v1::QueueAdmin::Stub::*method)(grpc::ClientContext*,
+                                                                          const Request&,
+                                                                          Response*),
+                             const Request& request) {
+    return call(ServiceKind::kQueue, *queue, method, request, timeout);
+  }
+
+  template <class Request>
+  Result<v1::TransferProgress> follow(std::unique_ptr<grpc::ClientReader<v1::TransferProgress>> (
+                                          v1::QueueAdmin::Stub::*method)(grpc::ClientContext*,
+                                                                         const Request&),
+                                      const Request& request, const OnProgress& on_progress) {
+    grpc::ClientContext context;
+    context.AddMetadata(kUserKey, user);
+    const auto reader = (queue.get()->*method)(&context, request);
+    v1::TransferProgress progress;
+    while (reader->Read(&progress)) on_progress(progress);
+    const grpc::Status status = reader->Finish();
+    if (!status.ok()) return explain(ServiceKind::kQueue, status);
+    return progress;
   }
 };
 
@@ -117,14 +161,56 @@ Result<v1::GetInfoResponse> AdminClient::get_info(ServiceKind kind) {
                       stubs_->timeout);
 }
 
-Result<v1::ListQueuesResponse> AdminClient::list_queues() {
-  return stubs_->call(ServiceKind::kQueue, *stubs_->queue, &v1::QueueAdmin::Stub::ListQueues,
-                      v1::ListQueuesRequest(), stubs_->timeout);
+Result<v1::ListQueuesResponse> AdminClient::list_queues(const v1::ListQueuesRequest& request) {
+  return stubs_->ask_queue<v1::ListQueuesResponse>(&v1::QueueAdmin::Stub::ListQueues, request);
 }
 
 Result<v1::PeekResponse> AdminClient::peek(const v1::PeekRequest& request) {
-  return stubs_->call(ServiceKind::kQueue, *stubs_->queue, &v1::QueueAdmin::Stub::Peek, request,
-                      stubs_->timeout);
+  return stubs_->ask_queue<v1::PeekResponse>(&v1::QueueAdmin::Stub::Peek, request);
+}
+
+Result<v1::CreateQueueResponse> AdminClient::create_queue(const v1::CreateQueueRequest& request) {
+  return stubs_->ask_queue<v1::CreateQueueResponse>(&v1::QueueAdmin::Stub::CreateQueue, request);
+}
+
+Result<v1::ConfigureQueueResponse> AdminClient::configure_queue(
+    const v1::ConfigureQueueRequest& request) {
+  return stubs_->ask_queue<v1::ConfigureQueueResponse>(&v1::QueueAdmin::Stub::ConfigureQueue,
+                                                       request);
+}
+
+Result<v1::SwitchQueueResponse> AdminClient::switch_queue(const v1::SwitchQueueRequest& request) {
+  return stubs_->ask_queue<v1::SwitchQueueResponse>(&v1::QueueAdmin::Stub::SwitchQueue, request);
+}
+
+Result<v1::DestroyDeadLettersResponse> AdminClient::destroy_dead_letters(
+    const v1::DestroyDeadLettersRequest& request) {
+  return stubs_->ask_queue<v1::DestroyDeadLettersResponse>(
+      &v1::QueueAdmin::Stub::DestroyDeadLetters, request);
+}
+
+Result<v1::TrimJournalResponse> AdminClient::trim_journal(const v1::TrimJournalRequest& request) {
+  return stubs_->ask_queue<v1::TrimJournalResponse>(&v1::QueueAdmin::Stub::TrimJournal, request);
+}
+
+Result<v1::ListAlarmsResponse> AdminClient::list_alarms(const v1::ListAlarmsRequest& request) {
+  return stubs_->ask_queue<v1::ListAlarmsResponse>(&v1::QueueAdmin::Stub::ListAlarms, request);
+}
+
+Result<v1::ListAuditResponse> AdminClient::list_audit(const v1::ListAuditRequest& request) {
+  return stubs_->ask_queue<v1::ListAuditResponse>(&v1::QueueAdmin::Stub::ListAudit, request);
+}
+
+Result<v1::TransferProgress> AdminClient::delete_queue(const v1::DeleteQueueRequest& request,
+                                                       const OnProgress& on_progress) {
+  RETURN_IF_ERROR(get_info(ServiceKind::kQueue).error());
+  return stubs_->follow(&v1::QueueAdmin::Stub::DeleteQueue, request, on_progress);
+}
+
+Result<v1::TransferProgress> AdminClient::transfer(const v1::TransferRequest& request,
+                                                   const OnProgress& on_progress) {
+  RETURN_IF_ERROR(get_info(ServiceKind::kQueue).error());
+  return stubs_->follow(&v1::QueueAdmin::Stub::Transfer, request, on_progress);
 }
 
 Result<v1::ListSourcesResponse> AdminClient::list_sources() {

@@ -37,8 +37,23 @@ class AdminClient {
   const std::string& address(ServiceKind kind) const;
 
   Result<v1::GetInfoResponse> get_info(ServiceKind kind);
-  Result<v1::ListQueuesResponse> list_queues();
+  Result<v1::ListQueuesResponse> list_queues(const v1::ListQueuesRequest& request = {});
   Result<v1::PeekResponse> peek(const v1::PeekRequest& request);
+  Result<v1::CreateQueueResponse> create_queue(const v1::CreateQueueRequest& request);
+  Result<v1::ConfigureQueueResponse> configure_queue(const v1::ConfigureQueueRequest& request);
+  Result<v1::SwitchQueueResponse> switch_queue(const v1::SwitchQueueRequest& request);
+  Result<v1::DestroyDeadLettersResponse> destroy_dead_letters(
+      const v1::DestroyDeadLettersRequest& request);
+  Result<v1::TrimJournalResponse> trim_journal(const v1::TrimJournalRequest& request);
+  Result<v1::ListAlarmsResponse> list_alarms(const v1::ListAlarmsRequest& request);
+  Result<v1::ListAuditResponse> list_audit(const v1::ListAuditRequest& request);
+  // Hand over each progress as it comes and give the last one. Without a deadline once the service
+  // has been reached; a caller that ends meanwhile ends the transfer.
+  using OnProgress = std::function<void(const v1::TransferProgress&)>;
+  Result<v1::TransferProgress> delete_queue(const v1::DeleteQueueRequest& request,
+                                            const OnProgress& on_progress);
+  Result<v1::TransferProgress> transfer(const v1::TransferRequest& request,
+                                        const OnProgress& on_progress);
   Result<v1::ListSourcesResponse> list_sources();
   // A recount reads every stored row: bounded by ten minutes.
   Result<v1::GetAccountingResponse> get_accounting(bool recount);

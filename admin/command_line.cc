@@ -7,6 +7,7 @@
 #include <memory>
 #include <utility>
 
+#include "admin/queue/queue_grammar.h"
 #include "admin/status_report.h"
 
 namespace verbatim::admin {
@@ -18,6 +19,9 @@ Examples:
   verbatimctl status --json | jq -r .difference_total
   verbatimctl queues list                 how full are the queues, how old is the oldest message?
   verbatimctl queues peek events -n 5     what waits first (metadata only)
+  verbatimctl queues --help               all about queues; the same for dead-letters, alarms, audit
+  verbatimctl alarms list                 what needs a person at the queue?
+  verbatimctl dead-letters list events    what could not be consumed, and why?
   verbatimctl events tail --follow        what comes in, as it comes in (metadata only)
   verbatimctl adapters make-optional xml --reason "ticket 4711: disk is being replaced"
   verbatimctl config check /etc/verbatim/verbatim.toml
@@ -38,14 +42,10 @@ struct Values {
   int timeout_s = 10;
   std::string colour = "auto";
   bool recount = false;
-  v1::PeekRequest peek;
-  std::string peek_queue;
   std::string adapter;
   std::string reason;
   int backlog = 20;
   bool follow = false;
-  int peek_count = 20;
-  uint64_t peek_from = 0;
   std::string config_file;
 };
 
@@ -85,27 +85,6 @@ void add_status(CLI::App& app, Values& values) {
   status->callback([&values] {
     values.line.remote = [recount = values.recount](CommandContext& context) {
       return show_status(context, recount);
-    };
-  });
-}
-
-void add_queues(CLI::App& app, Values& values) {
-  CLI::App* queues = add_noun(app, "queues", "The queues of the queue service");
-  queues->add_subcommand("list", "Depth, size, age and counters of every queue")
-      ->callback([&values] { values.line.remote = list_queues; });
-  CLI::App* peek = queues->add_subcommand("peek", "Looks at waiting messages without any effect");
-  peek->add_option("queue", values.peek_queue, "Name of the queue")->required()->type_name("QUEUE");
-  peek->add_option("-n,--count", values.peek_count, "How many")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
-  peek->add_option("--from", values.peek_from, "First lookup id (0: the oldest)");
-  peek->callback([&values] {
-    v1::PeekRequest request;
-    request.set_queue(values.peek_queue);
-    request.set_max_count(values.peek_count);
-    request.set_from_lookup_id(values.peek_from);
-    values.line.remote = [request](CommandContext& context) {
-      return peek_queue(context, request);
     };
   });
 }
@@ -207,7 +186,9 @@ ParsedCommandLine parse_command_line(int argc, const char* const* argv) {
   Values values;
   add_global_options(app, values);
   add_status(app, values);
-  add_queues(app, values);
+  add_queue_nouns(app, [&values](std::function<int(CommandContext&)> command) {
+    values.line.remote = std::move(command);
+  });
   add_adapters(app, values);
   add_events(app, values);
   add_the_rest(app, values);

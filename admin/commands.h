@@ -26,9 +26,6 @@ struct CommandContext {
 
 int show_status(CommandContext& context, bool recount);
 
-int list_queues(CommandContext& context);
-int peek_queue(CommandContext& context, const v1::PeekRequest& request);
-
 int list_sources(CommandContext& context);
 
 int list_adapters(CommandContext& context);

@@ -1,9 +1,12 @@
 #include <google/protobuf/util/json_util.h>
 
 #include <cstdio>
+#include <sstream>
+#include <string>
 
 #include "admin/commands.h"
 #include "admin/status_report.h"
+#include "admin/text.h"
 
 namespace verbatim::admin {
 
@@ -11,7 +14,13 @@ void print_text(std::string_view text) { std::fwrite(text.data(), 1, text.size()
 
 int report_error(const Status& status) {
   std::fflush(stdout);
-  std::fprintf(stderr, "verbatimctl: %s\n", status.message().c_str());
+  // The lines of a message are ours, what stands in them may be anybody's.
+  std::istringstream lines(status.message());
+  std::string shown;
+  for (std::string line; std::getline(lines, line);) {
+    shown += (shown.empty() ? "" : "\n") + printable(line);
+  }
+  std::fprintf(stderr, "verbatimctl: %s\n", shown.c_str());
   return status.code() == StatusCode::kUnavailable ? kExitServiceDown : kExitAttention;
 }
 

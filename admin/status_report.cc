@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <string>
@@ -11,6 +12,8 @@
 
 namespace verbatim::admin {
 namespace {
+
+constexpr const char* kSystemQueuePrefix = "verbatim.";
 
 using SourceName = std::pair<std::string, std::string>;  // queue, source
 
@@ -35,6 +38,8 @@ std::map<SourceName, v1::SourceBalance> balances_of(const v1::StatusReport& repo
     }
   }
   for (const auto& queue : report.queues()) {
+    // The service's own queues hold no events.
+    if (queue.name().starts_with(kSystemQueuePrefix)) continue;
     for (const auto& [source, accepted] : queue.accepted_by_source()) {
       balances[{queue.name(), source}].set_accepted_total(accepted);
     }
@@ -127,6 +132,20 @@ void note_collector(v1::StatusReport& report) {
   }
 }
 
+// A service may tell of an alarm among its notices, too.
+bool is_told_by_alarm(const v1::StatusReport& report, const std::string& notice) {
+  return std::any_of(report.alarms().begin(), report.alarms().end(), [&](const v1::Alarm& alarm) {
+    return !alarm.text().empty() && notice.ends_with(alarm.text());
+  });
+}
+
+void note_alarms(v1::StatusReport& report) {
+  for (const auto& alarm : report.alarms()) {
+    const std::string subject = alarm.subject().empty() ? "" : " " + alarm.subject();
+    report.add_attention(fmt::format("alarm {}{}: {}", alarm.name(), subject, alarm.text()));
+  }
+}
+
 }  // namespace
 
 void judge(v1::StatusReport& report) {
@@ -136,10 +155,12 @@ void judge(v1::StatusReport& report) {
   note_differences(report);
   note_processor(report);
   note_collector(report);
+  note_alarms(report);
   bool is_any_down = false;
   for (const auto& state : report.services()) {
     is_any_down = is_any_down || !state.is_up();
     for (const auto& notice : state.info().notices()) {
+      if (is_told_by_alarm(report, notice)) continue;
       report.add_attention(state.service() + ": " + notice);
     }
   }

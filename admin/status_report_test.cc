@@ -148,6 +148,29 @@ TEST(StatusReport, WhatNeedsAPersonIsSaidAndMakesTheExitCodeOne) {
               HasSubstr("recount: staged"));
 }
 
+TEST(StatusReport, ARaisedAlarmNeedsAttention) {
+  v1::StatusReport report = healthy_report();
+  auto& alarm = *report.add_alarms();
+  alarm.set_name("dead-letters");
+  alarm.set_subject("events");
+  alarm.set_text("3 messages");
+  report.mutable_services(1)->mutable_info()->add_notices("events: 3 messages");
+  judge(report);
+  EXPECT_EQ(report.attention_size(), 1);
+  EXPECT_EQ(report.exit_code(), kExitAttention);
+  EXPECT_EQ(report.attention(0), "alarm dead-letters events: 3 messages");
+}
+
+TEST(StatusReport, TheQueuesOfTheServiceItselfHoldNoEvents) {
+  v1::StatusReport report = healthy_report();
+  auto& queue = *report.add_queues();
+  queue.set_name("verbatim.probe");
+  (*queue.mutable_accepted_by_source())["verbatim.probe"] = 5;
+  judge(report);
+  EXPECT_EQ(report.balance_size(), 1);
+  EXPECT_EQ(report.exit_code(), kExitOk);
+}
+
 TEST(StatusReport, AnOptionalAdapterMayBeAway) {
   v1::StatusReport report = healthy_report();
   report.mutable_adapters(0)->set_required(false);

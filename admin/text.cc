@@ -4,8 +4,13 @@
 
 #include <array>
 #include <cctype>
+#include <charconv>
 #include <ctime>
+#include <limits>
 #include <optional>
+#include <span>
+
+#include "base/hex.h"
 
 namespace verbatim::admin {
 namespace {
@@ -53,7 +58,51 @@ bool is_unsafe(char32_t value) {
          value == 0x061c || value == 0xfeff;
 }
 
+struct Unit {
+  std::string_view name;
+  int64_t factor;
+};
+
+// A number with one of these units behind it.
+std::optional<int64_t> parse_with_unit(std::string_view text, std::span<const Unit> units) {
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || number < 0) return std::nullopt;
+  const std::string_view rest(end, static_cast<size_t>(text.data() + text.size() - end));
+  for (const Unit& unit : units) {
+    if (rest != unit.name) continue;
+    if (number > std::numeric_limits<int64_t>::max() / unit.factor) return std::nullopt;
+    return number * unit.factor;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
+
+Result<int64_t> parse_age_ms(std::string_view text) {
+  constexpr std::array<Unit, 5> kUnits = {
+      {{"ms", 1}, {"s", kSecondMs}, {"m", kMinuteMs}, {"h", kHourMs}, {"d", kDayMs}}};
+  if (const auto age = parse_with_unit(text, kUnits)) return *age;
+  return invalid_argument("expected a time such as 250ms, 30s, 5m, 2h or 7d");
+}
+
+Result<int64_t> parse_bytes(std::string_view text) {
+  constexpr std::array<Unit, 6> kUnits = {{{"", 1},
+                                           {"B", 1},
+                                           {"KiB", int64_t{1} << 10},
+                                           {"MiB", int64_t{1} << 20},
+                                           {"GiB", int64_t{1} << 30},
+                                           {"TiB", int64_t{1} << 40}}};
+  if (const auto bytes = parse_with_unit(text, kUnits)) return *bytes;
+  return invalid_argument("expected bytes such as 1000, 64MiB or 1GiB");
+}
+
+std::string short_hex(std::string_view bytes) {
+  constexpr size_t kShownMaxBytes = 16;
+  if (bytes.empty()) return "-";
+  return base::to_hex(bytes.substr(0, kShownMaxBytes)) +
+         (bytes.size() > kShownMaxBytes ? "..." : "");
+}
 
 std::string human_count(uint64_t count) { return grouped(std::to_string(count)); }
 

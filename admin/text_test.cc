@@ -65,6 +65,28 @@ TEST(Text, EnumNamesBecomeWords) {
   EXPECT_EQ(enum_word("OTHER", "EVENT_KIND_"), "other");
 }
 
+TEST(Text, AgesAndSizesAreReadFromCommandLines) {
+  EXPECT_EQ(*parse_age_ms("250ms"), 250);
+  EXPECT_EQ(*parse_age_ms("30s"), 30'000);
+  EXPECT_EQ(*parse_age_ms("5m"), 300'000);
+  EXPECT_EQ(*parse_age_ms("2h"), 7'200'000);
+  EXPECT_EQ(*parse_age_ms("7d"), 604'800'000);
+  EXPECT_EQ(*parse_bytes("1000"), 1'000);
+  EXPECT_EQ(*parse_bytes("64MiB"), 67'108'864);
+  for (const char* text : {"", "5", "s", "-1s", "1.5h", "5 m", "9223372036854775807d"}) {
+    EXPECT_FALSE(parse_age_ms(text)) << text;
+  }
+  for (const char* text : {"", "1GB", "-1", "1e3", "9223372036854775807KiB"}) {
+    EXPECT_FALSE(parse_bytes(text)) << text;
+  }
+}
+
+TEST(Text, OpaqueBytesAreShownInHexAndShort) {
+  EXPECT_EQ(short_hex(""), "-");
+  EXPECT_EQ(short_hex(std::string("\x00\xff", 2)), "00ff");
+  EXPECT_EQ(short_hex(std::string(17, 'a')), "61616161616161616161616161616161...");
+}
+
 TEST(Text, WidthCountsCodePoints) { EXPECT_EQ(display_width("r\xc3\xa4t"), 3U); }
 
 }  // namespace

@@ -60,6 +60,7 @@ std::vector<Listener> listeners_of(const v1::Config& config) {
   const v1::Collector& collector = config.collector();
   std::vector<Listener> all{{"queue.listen", config.queue().listen()},
                             {"queue.admin_listen", config.queue().admin_listen()},
+                            {"queue.metrics_listen", config.queue().metrics_listen()},
                             {"collector.admin_listen", collector.admin_listen()}};
   if (collector.grpc().enabled())
     all.push_back({"collector.grpc.listen", collector.grpc().listen()});

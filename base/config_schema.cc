@@ -60,6 +60,7 @@ Status check_choice(const v1::Setting& setting, const std::string& text) {
 
 Status check_text(const v1::Setting& setting, const std::string& text) {
   if (setting.required() && text.empty()) return invalid_argument("must not be empty");
+  if (setting.may_be_empty() && text.empty()) return Status::ok_status();
   switch (setting.kind()) {
     case v1::Setting::KIND_DIRECTORY:
       return text.empty() ? invalid_argument("must not be empty") : Status::ok_status();

@@ -85,6 +85,9 @@ TEST(ConfigTest, ListenersBeyondLoopbackAreRefused) {
   EXPECT_FALSE(parse_config("[queue]\nadmin_listen = \"0.0.0.0:1\"", "v"));
   EXPECT_FALSE(parse_config("[queue]\nadmin_listen = \"tcp://127.0.0.1:1\"", "v"));
   EXPECT_TRUE(parse_config("[queue]\nlisten = \"tcp://127.0.0.1:0\"", "v"));
+  EXPECT_FALSE(parse_config("[queue]\nadmin_listen = \"\"", "v"));
+  EXPECT_TRUE(parse_config("[queue]\nmetrics_listen = \"\"", "v"));
+  EXPECT_FALSE(parse_config("[queue]\nmetrics_listen = \"0.0.0.0:1\"", "v"));
   EXPECT_TRUE(parse_config("[collector]\nqueue_address = \"@queue\"", "v"));
   EXPECT_TRUE(parse_config("[collector]\nqueue_address = \"tcp://10.0.0.1:1\"", "v"));
 }

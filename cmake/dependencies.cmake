@@ -18,6 +18,7 @@ verbatim_foreign(libxml2 libxml-2.0)
 verbatim_foreign(libidn libidn)
 verbatim_foreign(openssl openssl)
 verbatim_foreign(isal libisal)
+verbatim_foreign(prometheus prometheus-cpp-pull)
 
 # libzmq's own list of include folders (Kerberos, PGM) is not needed to use it.
 add_library(foreign_zmq INTERFACE)
@@ -42,7 +43,7 @@ target_link_libraries(foreign_absl_containers INTERFACE absl_raw_hash_set absl_h
 verbatim_foreign(libsodium libsodium)
 
 # Optional: used by some targets only. REQUIRED where the target is created.
-foreach(optional libxslt re2 prometheus-cpp-pull)
+foreach(optional libxslt re2)
   string(REGEX REPLACE "[^a-z0-9]" "_" optional_name ${optional})
   pkg_check_modules(${optional_name} QUIET ${optional})
   if(${optional_name}_FOUND)

@@ -3,6 +3,7 @@
 // 4 the log failed while running.
 #include <chrono>
 #include <memory>
+#include <string>
 
 #include "base/clock.h"
 #include "base/config.h"
@@ -10,7 +11,8 @@
 #include "base/grpc_server.h"
 #include "base/log.h"
 #include "base/service.h"
-#include "queue/queue_admin.h"
+#include "queue/client/zmq_queue_client.h"
+#include "queue/ops/queue_operations.h"
 #include "queue/queue_service.h"
 
 namespace verbatim::queue {
@@ -31,6 +33,7 @@ QueueServiceOptions options_of(const v1::Queue& config) {
   options.core.log.background_spares = true;
   options.core.log.cache_bytes = static_cast<uint64_t>(config.cache_bytes());
   options.core.queues = {config.queues().begin(), config.queues().end()};
+  if (config.probe_interval_ms() > 0) options.core.queues.emplace_back(kProbeQueue);
   options.core.message_max_bytes = config.message_max_bytes();
   options.core.source_key_window = milliseconds(config.source_key_window_ms());
   options.core.lease_max = milliseconds(config.lease_max_ms());
@@ -38,8 +41,23 @@ QueueServiceOptions options_of(const v1::Queue& config) {
   options.core.client_credit_bytes = config.client_credit_bytes();
   options.core.client_credit_count = config.client_credit_count();
   options.core.quota_bytes = config.quota_bytes();
+  options.core.quota_messages = config.quota_messages();
+  options.core.low_mark_percent = static_cast<int>(config.low_mark_percent());
   options.core.free_disk_min_bytes = config.free_disk_min_bytes();
+  options.core.copy_bytes_per_second = config.copy_bytes_per_second();
+  options.core.alarm_age = milliseconds(config.alarm_age_ms());
+  options.core.alarm_dead_letters = config.alarm_dead_letters();
   return options;
+}
+
+// The probe comes in as every client does, through the socket.
+Result<std::unique_ptr<QueueClient>> connect_probe(const std::string& endpoint) {
+  ZmqQueueClientOptions options;
+  options.address = endpoint;
+  options.client_name = kProbeQueue;
+  options.producer = kProbeQueue;
+  options.queue = kProbeQueue;
+  return create_zmq_queue_client(options);
 }
 
 int report(const Status& error) {
@@ -55,20 +73,26 @@ int run(const v1::Queue& config) {
   }
   auto service = QueueService::start(files, clock, options_of(config));
   if (!service) return report(service.error());
-  QueueAdminService admin(**service, clock);
-  auto grpc = base::GrpcServer::start(config.admin_listen(), {&admin});
+  auto operations = QueueOperations::start(
+      files, clock, config, **service,
+      [endpoint = (*service)->bound_endpoint()] { return connect_probe(endpoint); });
+  if (!operations) return report(operations.error());
+  auto grpc = base::GrpcServer::start(config.admin_listen(), {&(*operations)->admin()});
   if (!grpc) return report(grpc.error());
-  auto ready = base::ReadyFile::write(
-      files, config.data_dir(), "verbatim-queue",
-      {{"listen", (*service)->bound_endpoint()}, {"admin_listen", (*grpc)->bound_address()}});
+  auto ready = base::ReadyFile::write(files, config.data_dir(), "queue",
+                                      {{"listen", (*service)->bound_endpoint()},
+                                       {"admin_listen", (*grpc)->bound_address()},
+                                       {"metrics_listen", (*operations)->metrics_address()}});
   if (!ready) return report(ready.error());
-  LOG_INFO("verbatim-queue is ready listen={} admin_listen={}", (*service)->bound_endpoint(),
-           (*grpc)->bound_address());
+  LOG_INFO("verbatim-queue is ready listen={} admin_listen={} metrics_listen={}",
+           (*service)->bound_endpoint(), (*grpc)->bound_address(),
+           (*operations)->metrics_address());
   while (base::wait_for_stop_signal(kWatchInterval) == 0) {
     if (!(*service)->failure().ok()) return kExitLogFailed;
   }
   LOG_INFO("verbatim-queue is stopping");
   (*grpc)->stop();
+  (*operations)->stop();
   (*service)->stop();
   return (*service)->failure().ok() ? 0 : kExitLogFailed;
 }

@@ -296,6 +296,7 @@ void QueueCore::tick() {
   update_marks();
   for (const auto& [id, queue] : store_->queues()) {
     queue->index.release_due(now);
+    queue->update_full();
     queue->put_rate.update(now);
     queue->commit_rate.update(now);
   }

@@ -34,6 +34,8 @@ class QueueProcess {
                                        "--set=queue.data_dir=" + directory_.file("data"),
                                        "--set=queue.listen=" + address(),
                                        "--set=queue.admin_listen=127.0.0.1:0",
+                                       "--set=queue.metrics_listen=",
+                                       "--set=queue.probe_interval_ms=0",
                                        "--set=queue.segment_bytes=1048576",
                                        "--set=queue.message_max_bytes=32768",
                                        "--set=queue.free_disk_min_bytes=0"};

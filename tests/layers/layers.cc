@@ -53,6 +53,7 @@ const std::vector<Owner>& foreign_owners() {
       {"CLI/", {"base/service", "admin/", "tests/", "adapters/"}},
       {"spdlog/", {"base/log"}},
       {"isa-l", {"base/crc32c"}},
+      {"prometheus/", {"queue/ops/metrics"}},
       {"openssl/", {"base/", "collector/sources/xcp/", "tests/"}},
       {"stringprep.h", {"collector/"}},
       {"idna.h", {"collector/"}},

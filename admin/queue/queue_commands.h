@@ -1,0 +1,41 @@
+// The commands about queues, dead letters, alarms and the audit log. Each asks, prints, and gives
+// the exit code, as in commands.h.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "admin/commands.h"
+#include "verbatim/v1/admin.pb.h"
+
+namespace verbatim::admin {
+
+int list_queues(CommandContext& context);
+// All counters of a queue and its sub-queues, the service and its log.
+int show_queue(CommandContext& context, const std::string& queue);
+int peek_queue(CommandContext& context, const v1::PeekRequest& request);
+
+int create_queue(CommandContext& context, const v1::CreateQueueRequest& request);
+// `change` gets the present settings, or the defaults, and changes what was asked for.
+struct ConfigureCommand {
+  std::string queue;
+  std::string reason;
+  bool from_defaults = false;
+  std::function<void(v1::QueueSettings&)> change;
+};
+int configure_queue(CommandContext& context, const ConfigureCommand& command);
+int switch_queue(CommandContext& context, const v1::SwitchQueueRequest& request);
+int trim_journal(CommandContext& context, const v1::TrimJournalRequest& request);
+
+int delete_queue(CommandContext& context, const v1::DeleteQueueRequest& request);
+int transfer_messages(CommandContext& context, const v1::TransferRequest& request);
+
+// Without a token it shows what would go; on a terminal it then asks, elsewhere it gives the token.
+int destroy_dead_letters(CommandContext& context, const v1::DestroyDeadLettersRequest& request);
+
+// Exit code 1 where one is raised.
+int list_alarms(CommandContext& context, const v1::ListAlarmsRequest& request);
+int list_audit(CommandContext& context, const v1::ListAuditRequest& request);
+
+}  // namespace verbatim::admin
