@@ -8,6 +8,7 @@
 
 #include "base/config.h"
 #include "base/config_schema.h"
+#include "base/config_security.h"
 #include "base/net_address.h"
 
 namespace verbatim::base {
@@ -133,6 +134,7 @@ Status check_config(const v1::Config& config, const ConfigOrigin& origin) {
   }
   RETURN_IF_ERROR(check_sizes(config, origin));
   RETURN_IF_ERROR(check_listeners(config, origin));
+  RETURN_IF_ERROR(check_queue_security(config, origin));
   return check_queue_names(config, origin);
 }
 

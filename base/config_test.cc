@@ -86,7 +86,6 @@ TEST(ConfigTest, ListenersBeyondLoopbackAreRefused) {
   EXPECT_FALSE(parse_config("[queue]\nadmin_listen = \"tcp://127.0.0.1:1\"", "v"));
   EXPECT_TRUE(parse_config("[queue]\nlisten = \"tcp://127.0.0.1:0\"", "v"));
   EXPECT_TRUE(parse_config("[collector]\nqueue_address = \"@queue\"", "v"));
-  EXPECT_TRUE(parse_config("[collector]\nqueue_address = \"tcp://10.0.0.1:1\"", "v"));
 }
 
 TEST(ConfigTest, RequiredSettingsMustBeGivenInEachTable) {
@@ -116,7 +115,7 @@ TEST(ConfigTest, SettingsThatContradictEachOtherAreRefused) {
   EXPECT_EQ(error_of("[collector]\nqueue = \"other\""),
             "v.toml:2: collector.queue: collector.queue=\"other\" is not in queue.queues");
   EXPECT_TRUE(
-      parse_config("[collector]\nqueue = \"other\"\nqueue_address = \"tcp://10.0.0.1:1\"", "v"));
+      parse_config("[collector]\nqueue = \"other\"\nqueue_address = \"tcp://127.0.0.1:1\"", "v"));
   EXPECT_FALSE(parse_config("[queue]\nadmin_listen = \"localhost:7410\"", "v"));
   EXPECT_TRUE(
       parse_config("[queue]\nadmin_listen = \"127.0.0.1:0\"\nlisten = \"tcp://127.0.0.1:0\"", "v"));

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/service.h"
 #include "queue/queue_admin.h"
+#include "queue/queue_security.h"
 #include "queue/queue_service.h"
 
 namespace verbatim::queue {
@@ -53,7 +54,11 @@ int run(const v1::Queue& config) {
   if (const Status status = base::check_data_dir(files, config.data_dir()); !status.ok()) {
     return report(status);
   }
-  auto service = QueueService::start(files, clock, options_of(config));
+  QueueServiceOptions options = options_of(config);
+  if (const Status status = apply_security(config.security(), options); !status.ok()) {
+    return report(status);
+  }
+  auto service = QueueService::start(files, clock, options);
   if (!service) return report(service.error());
   QueueAdminService admin(**service, clock);
   auto grpc = base::GrpcServer::start(config.admin_listen(), {&admin});

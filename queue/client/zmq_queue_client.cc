@@ -8,10 +8,12 @@
 #include <thread>
 #include <utility>
 
+#include "base/curve_keys.h"
 #include "base/frame.h"
 #include "base/log.h"
 #include "base/mutex.h"
 #include "base/zmq_socket.h"
+#include "queue/client/link_report.h"
 #include "queue/client/put_pipeline.h"
 
 namespace verbatim::queue {
@@ -50,11 +52,20 @@ Status check(const PutRequest& request) {
   return {};
 }
 
+LinkReport::Facts facts_of(const ZmqQueueClientOptions& options) {
+  LinkReport::Facts facts{options.client_name, options.address, ""};
+  if (!options.curve) return facts;
+  const auto public_key = base::public_curve_key_of(options.curve->secret_key);
+  if (public_key) facts.public_key = *public_key;  // else no socket is made with it
+  return facts;
+}
+
 class ZmqQueueClient final : public QueueClient {
  public:
   explicit ZmqQueueClient(const ZmqQueueClientOptions& options)
       : options_(options),
         clock_(*options.clock),
+        link_(facts_of(options)),
         pipeline_({.queue = options.queue,
                    .producer = options.producer,
                    .batch_max_bytes = options.batch_max_bytes,
@@ -236,6 +247,8 @@ class ZmqQueueClient final : public QueueClient {
     socket_.reset();
     base::ZmqOptions zmq;
     zmq.frame_size_max_bytes = -1;
+    zmq.curve = options_.curve;
+    zmq.is_watched = true;
     ASSIGN_OR_RETURN(auto socket, base::ZmqSocket::create(context_, base::ZmqType::kDealer, zmq));
     socket_ = std::make_unique<base::ZmqSocket>(std::move(socket));
     RETURN_IF_ERROR(socket_->connect(options_.address));
@@ -278,6 +291,7 @@ class ZmqQueueClient final : public QueueClient {
     if (pipeline_.trouble() == PutPipeline::Trouble::kResync) return reconnect("out of step");
     if (pipeline_.trouble() == PutPipeline::Trouble::kFenced) fence();
     if (state_ != State::kReady) {
+      link_.look_at(socket_->link());
       if (now - step_sent_ > std::max(retry_, kAnxiousInterval)) reconnect("no answer");
       return;
     }
@@ -397,6 +411,7 @@ class ZmqQueueClient final : public QueueClient {
   }
 
   void become_ready() {
+    link_.look_at(base::ZmqLink::kConnected);
     state_ = State::kReady;
     retry_ = options_.retry_min;
     last_heartbeat_ = clock_.monotonic();
@@ -429,7 +444,8 @@ class ZmqQueueClient final : public QueueClient {
         if (now < call->until) {
           left.push_back(call);
         } else {
-          end_call(*call, unavailable("the queue service is away"));
+          end_call(*call, unavailable(link_.trouble().empty() ? "the queue service is away"
+                                                              : link_.trouble()));
         }
         continue;
       }
@@ -497,6 +513,7 @@ class ZmqQueueClient final : public QueueClient {
 
   const ZmqQueueClientOptions options_;
   base::Clock& clock_;
+  LinkReport link_;
   base::Waker waker_;
 
   mutable base::Mutex mutex_;
