@@ -197,5 +197,13 @@ TEST(CheckDataDirTest, AFolderMustTakeAFile) {
   EXPECT_NE(status.message().find("path=/a/b"), std::string::npos);
 }
 
+TEST(CheckDataDirTest, AFullDiskIsNoWrongFolder) {
+  testing::FaultFileSystem disk;
+  disk.fail(
+      {.nth = 1, .error_number = ENOSPC, .is_sticky = true, .kinds = {testing::IoKind::kWrite}});
+  EXPECT_TRUE(check_data_dir(disk, "/a/b").ok());
+  EXPECT_TRUE(disk.list_directory("/a/b")->empty());
+}
+
 }  // namespace
 }  // namespace verbatim::base

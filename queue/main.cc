@@ -66,7 +66,12 @@ int run(const v1::Queue& config) {
   auto ready = base::ReadyFile::write(
       files, config.data_dir(), "verbatim-queue",
       {{"listen", (*service)->bound_endpoint()}, {"admin_listen", (*grpc)->bound_address()}});
-  if (!ready) return report(ready.error());
+  if (!ready && ready.error().code() == StatusCode::kResourceExhausted) {
+    // A full disk is drained by this very service.
+    LOG_ERROR("the disk is full, so there is no ready file: {}", ready.error().to_string());
+  } else if (!ready) {
+    return report(ready.error());
+  }
   LOG_INFO("verbatim-queue is ready listen={} admin_listen={}", (*service)->bound_endpoint(),
            (*grpc)->bound_address());
   while (base::wait_for_stop_signal(kWatchInterval) == 0) {
