@@ -81,6 +81,40 @@ def the_right_key_may_do_what_it_may(pipeline, keys):
     assert sum(1 for line in reader.journal() if line[0] == "G") == 50, reader.journal()
 
 
+def is_not_permitted(pipeline, actor, client_words, service_words):
+    """A client that got in and asks for what it may not do: both sides say so, it is counted, nothing is stored."""
+    before = pipeline.queue_info("other")
+    seen = len(pipeline.queue.log_text())
+    actor.start()
+    wait_until(lambda: service_words in pipeline.queue.log_text()[seen:], 20,
+               lambda: f"the service to say: {service_words}\n{pipeline.queue.tail()}\n{actor.tail()}")
+    assert " error " in pipeline.queue.log_text()[seen:]
+    wait_until(lambda: client_words in actor.log_text() + " ".join(" ".join(line) for line in actor.journal()), 20,
+               lambda: f"{actor.name} to say: {client_words}\n{actor.tail()}\n{actor.journal()[-3:]}")
+    actor.kill()
+    after = pipeline.queue_info("other")
+    assert after.accepted_count == before.accepted_count and after.depth == before.depth, after
+    assert after.refused["REFUSAL_REASON_NOT_PERMITTED"] > before.refused.get("REFUSAL_REASON_NOT_PERMITTED", 0), after
+    assert not any(line[0] in "AG" for line in actor.journal()), actor.journal()
+
+
+def what_is_not_listed_is_not_permitted(pipeline, keys):
+    address = f"tcp://127.0.0.1:{pipeline.ports['queue']}"
+    is_not_permitted(pipeline, QueueActor("put", "putting-reader", address, pipeline.dir, flags(keys, "reader"), queue="other",
+                                          count=1, deadline_ms=20000),
+                     "its key may not put to this queue", "its key may not put to this queue key=reader queue=other")
+    is_not_permitted(pipeline, QueueActor("consume", "reading-writer", address, pipeline.dir, flags(keys, "writer"), queue="other"),
+                     "its key may not receive from this queue", "its key may not receive from this queue key=writer queue=other")
+
+
+def a_producer_belongs_to_its_key(pipeline, keys, name):
+    """ "writer" is the producer that the key of that name has used."""
+    actor = QueueActor("put", name, f"tcp://127.0.0.1:{pipeline.ports['queue']}", pipeline.dir, flags(keys, "second-writer"),
+                       queue="other", producer="writer", count=1, deadline_ms=20000)
+    is_not_permitted(pipeline, actor, "its producer belongs to another key",
+                     "its producer belongs to another key key=second-writer queue=other")
+
+
 def plain_beyond_loopback_is_refused(pipeline):
     for setting in ("queue.listen=tcp://0.0.0.0:7410", "queue.listen=tcp://192.0.2.1:7410"):
         done = subprocess.run([os.path.join(BIN_DIR, "verbatim-queue"), "--set", setting, "--set",
@@ -122,6 +156,11 @@ with Pipeline("queue_keys", adapters=("count",)) as pipeline:
     handshake = ["its handshake failed"]
     is_kept_out(pipeline, "misled", flags(keys, "writer", SOME_PUBLIC_KEY), ["server_public_key is not its key"], handshake)
     is_kept_out(pipeline, "plain", {}, ["the queue service wants a key"], handshake)
+    what_is_not_listed_is_not_permitted(pipeline, keys)
+    a_producer_belongs_to_its_key(pipeline, keys, "rival")
+    # To whom a producer belongs outlives the service.
+    pipeline.queue.restart(kill=True)
+    a_producer_belongs_to_its_key(pipeline, keys, "rival-again")
     pipeline.stop()
     no_secret_is_shown(pipeline, keys)
 print("queue_keys: ok")
