@@ -47,6 +47,7 @@ struct Values {
   int backlog = 20;
   bool follow = false;
   std::string config_file;
+  std::string key_file = "verbatim.key";
 };
 
 void add_global_options(CLI::App& app, Values& values) {
@@ -147,6 +148,20 @@ void add_events(CLI::App& app, Values& values) {
   });
 }
 
+void add_keys(CLI::App& app, Values& values) {
+  CLI::App* keys = add_noun(app, "keys", "Keys of services and clients (CURVE)");
+  CLI::App* generate = keys->add_subcommand(
+      "generate", "Writes a new secret key to FILE and its public key to FILE.pub");
+  generate->add_option("--out", values.key_file, "The file; nothing is overwritten")
+      ->capture_default_str()
+      ->type_name("FILE");
+  generate->callback([&values] {
+    values.line.local = [path = values.key_file](const OutputStyle& style) {
+      return generate_keys(style, path);
+    };
+  });
+}
+
 void add_the_rest(CLI::App& app, Values& values) {
   CLI::App* sources = add_noun(app, "sources", "Where events come from");
   sources->add_subcommand("list", "Link state and counters of every source")->callback([&values] {
@@ -191,6 +206,7 @@ ParsedCommandLine parse_command_line(int argc, const char* const* argv) {
   });
   add_adapters(app, values);
   add_events(app, values);
+  add_keys(app, values);
   add_the_rest(app, values);
   try {
     app.parse(argc, argv);

@@ -38,6 +38,8 @@ int list_quarantine(CommandContext& context, const v1::ListQuarantineRequest& re
 // Needs no service. An empty `path` checks the built-in defaults.
 int check_config_file(const OutputStyle& style, const std::string& path);
 int show_version(const OutputStyle& style);
+// Writes FILE (the secret, mode 0600) and FILE.pub, and prints the public key; overwrites nothing.
+int generate_keys(const OutputStyle& style, const std::string& path);
 
 // Shared by the commands.
 

@@ -8,6 +8,7 @@
 #include "admin/config_paths.h"
 #include "admin/status_report.h"
 #include "base/config.h"
+#include "base/curve_keys.h"
 #include "base/service.h"
 #include "verbatim/v1/report.pb.h"
 
@@ -42,6 +43,24 @@ int show_version(const OutputStyle& style) {
     print_json(report);
   } else {
     print_text(fmt::format("verbatimctl {}\n", report.version()));
+  }
+  return kExitOk;
+}
+
+int generate_keys(const OutputStyle& style, const std::string& path) {
+  const Result<base::CurveKeys> keys = base::generate_curve_keys();
+  if (!keys) return report_error(keys.error());
+  const Status written = base::write_curve_keys(path, *keys);
+  if (!written.ok()) return report_error(written);
+  v1::KeysReport report;
+  report.set_public_key(keys->public_key);
+  report.set_secret_key_file(path);
+  report.set_public_key_file(path + ".pub");
+  if (style.is_json) {
+    print_json(report);
+  } else {
+    print_text(fmt::format("public key  {}\nsecret key  {} (keep it there, mode 0600)\n",
+                           report.public_key(), path));
   }
   return kExitOk;
 }

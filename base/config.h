@@ -41,7 +41,8 @@ Status check_config(const v1::Config& config, const ConfigOrigin& origin = Confi
 Status check_own_folders(FileSystem& file_system, const v1::Config& config,
                          const std::string& table, const ConfigOrigin& origin);
 
-// Creates `directory` if needed and proves that it can be written to, with a file that it removes.
+// Creates `directory` if needed and proves that it can be written to, with a file that it removes;
+// a full disk is no reason to refuse it.
 // Errors: kFailedPrecondition with path and reason.
 Status check_data_dir(FileSystem& file_system, const std::string& directory);
 

@@ -8,6 +8,7 @@
 
 #include "base/config.h"
 #include "base/config_schema.h"
+#include "base/config_security.h"
 #include "base/net_address.h"
 
 namespace verbatim::base {
@@ -134,6 +135,7 @@ Status check_config(const v1::Config& config, const ConfigOrigin& origin) {
   }
   RETURN_IF_ERROR(check_sizes(config, origin));
   RETURN_IF_ERROR(check_listeners(config, origin));
+  RETURN_IF_ERROR(check_queue_security(config, origin));
   return check_queue_names(config, origin);
 }
 
@@ -157,11 +159,13 @@ Status check_data_dir(FileSystem& file_system, const std::string& directory) {
   const auto try_out = [&]() -> Status {
     RETURN_IF_ERROR(file_system.create_directories(directory));
     ASSIGN_OR_RETURN(const auto file, file_system.open(probe, OpenMode::kCreateOrOpen));
-    RETURN_IF_ERROR(file->write_at(0, std::string_view("x")));
-    return file_system.remove(probe);
+    const Status written = file->write_at(0, std::string_view("x"));
+    RETURN_IF_ERROR(file_system.remove(probe));
+    return written;
   };
   const Status status = try_out();
-  if (status.ok()) return status;
+  // A full disk is no wrong folder: who is to drain it must be able to start.
+  if (status.ok() || status.code() == StatusCode::kResourceExhausted) return {};
   return failed_precondition("the folder cannot be used path=" + directory + ": " +
                              status.message());
 }

@@ -38,14 +38,14 @@ Status check_name(const std::string& text) {
                           text + "\"");
 }
 
-Status check_listen(const std::string& text, bool is_zmq) {
+Status check_listen(const std::string& text, bool is_zmq, bool is_anywhere = false) {
   const bool has_zmq_scheme = text.starts_with("tcp://") || text.starts_with("ipc://");
   if (is_zmq != has_zmq_scheme) {
     return invalid_argument(is_zmq ? "expected tcp://host:port or ipc:///path, not \"" + text + "\""
                                    : "expected host:port or unix:/path, not \"" + text + "\"");
   }
   ASSIGN_OR_RETURN(const NetAddress address, parse_net_address(text));
-  if (is_loopback(address)) return Status::ok_status();
+  if (is_anywhere || is_loopback(address)) return Status::ok_status();
   return invalid_argument("nothing listens beyond loopback without keys, not \"" + text + "\"");
 }
 
@@ -68,6 +68,8 @@ Status check_text(const v1::Setting& setting, const std::string& text) {
       return check_listen(text, false);
     case v1::Setting::KIND_ZMQ_LISTEN:
       return check_listen(text, true);
+    case v1::Setting::KIND_ZMQ_CURVE_LISTEN:  // the rest: config_security.cc
+      return check_listen(text, true, true);
     case v1::Setting::KIND_ADDRESS:
       if (text.starts_with('@') && text.size() > 1) return Status::ok_status();
       return parse_net_address(text).error();

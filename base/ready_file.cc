@@ -6,6 +6,18 @@
 #include <utility>
 
 namespace verbatim::base {
+namespace {
+
+// On a full disk: over what an earlier start has left behind, which takes no room. The first line
+// is the pid, so a reader of half of it sees at most a file of somebody else.
+Status write_in_place(FileSystem& file_system, const std::string& path, const std::string& text) {
+  ASSIGN_OR_RETURN(const auto file, file_system.open(path, OpenMode::kReadWrite));
+  RETURN_IF_ERROR(file->write_at(0, text));
+  RETURN_IF_ERROR(file->truncate(text.size()));
+  return file->sync();
+}
+
+}  // namespace
 
 Result<ReadyFile> ReadyFile::write(FileSystem& file_system, const std::string& data_dir,
                                    const std::string& name,
@@ -13,7 +25,11 @@ Result<ReadyFile> ReadyFile::write(FileSystem& file_system, const std::string& d
   std::string text = "pid=" + std::to_string(::getpid()) + "\n";
   for (const auto& [key, endpoint] : endpoints) text.append(key + "=" + endpoint + "\n");
   std::string path = ready_file_path(data_dir, name);
-  RETURN_IF_ERROR(write_file_atomically(file_system, path, text));
+  Status status = write_file_atomically(file_system, path, text);
+  if (status.code() == StatusCode::kResourceExhausted && file_system.exists(path)) {
+    status = write_in_place(file_system, path, text);
+  }
+  RETURN_IF_ERROR(status);
   return ReadyFile(file_system, std::move(path));
 }
 

@@ -15,7 +15,8 @@ namespace verbatim::base {
 // Owns the file: the destructor removes it.
 class ReadyFile {
  public:
-  // Durable: the file. `endpoints`: key, such as "admin_listen", to the bound address.
+  // Durable: the file. `endpoints`: key, such as "admin_listen", to the bound address. On a full
+  // disk it takes the place of one that a crash has left.
   static Result<ReadyFile> write(FileSystem& file_system, const std::string& data_dir,
                                  const std::string& name,
                                  const std::map<std::string, std::string>& endpoints);

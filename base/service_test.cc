@@ -75,6 +75,22 @@ TEST(ReadyFileTest, TellsTheBoundAddressesUntilItIsGone) {
   EXPECT_EQ(read_ready_file(disk, "/q", "queue").error().code(), StatusCode::kNotFound);
 }
 
+TEST(ReadyFileTest, OnAFullDiskItTakesThePlaceOfTheOneThatACrashHasLeft) {
+  testing::FaultFileSystem disk;
+  ASSERT_TRUE(disk.create_directories("/q").ok());
+  const std::string left = "pid=1\nlisten=tcp://127.0.0.1:99\n" + std::string(200, 'x') + "=y\n";
+  ASSERT_TRUE(write_file_atomically(disk, "/q/queue.ready", left).ok());
+  disk.set_capacity(0);
+  EXPECT_EQ(ReadyFile::write(disk, "/q", "other", {}).error().code(),
+            StatusCode::kResourceExhausted);
+  const auto ready = ReadyFile::write(disk, "/q", "queue", {{"listen", "tcp://127.0.0.1:98"}});
+  ASSERT_TRUE(ready) << ready.error().to_string();
+  const auto values = read_ready_file(disk, "/q", "queue");
+  ASSERT_TRUE(values);
+  EXPECT_EQ(values->size(), 2U);
+  EXPECT_EQ(values->at("listen"), "tcp://127.0.0.1:98");
+}
+
 TEST(SignalsDeathTest, AStopSignalIsTakenAndTheNextOneKills) {
   ::testing::FLAGS_gtest_death_test_style = "threadsafe";
   EXPECT_EXIT(

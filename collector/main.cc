@@ -15,6 +15,7 @@
 #include "collector/broker/queue_broker.h"
 #include "collector/sources/grpc/grpc_source.h"
 #include "collector/sources/zmq/zmq_source.h"
+#include "queue/client/queue_access.h"
 #include "queue/client/zmq_queue_client.h"
 
 #if defined(VERBATIM_HAS_XCP_SOURCE)
@@ -82,6 +83,7 @@ Result<std::unique_ptr<queue::QueueClient>> create_client(const v1::Config& conf
   queue::ZmqQueueClientOptions options;
   ASSIGN_OR_RETURN(options.address, base::resolve_address(base::posix_file_system(), config,
                                                           collector.queue_address(), "listen"));
+  ASSIGN_OR_RETURN(options.curve, queue::read_queue_access(collector.queue_security()));
   options.client_name = "collector." + collector.name();
   options.producer = collector.name();
   options.queue = collector.queue();

@@ -4,6 +4,7 @@
 #include "base/file_system.h"
 #include "base/log.h"
 #include "base/service.h"
+#include "queue/client/queue_access.h"
 #include "queue/client/zmq_queue_client.h"
 
 namespace verbatim::processor {
@@ -80,11 +81,13 @@ void Processor::add_intake(const v1::InputQueue& input) {
   door.address = [this, address = input.address()] {
     return base::resolve_address(base::posix_file_system(), config_, address, "listen");
   };
-  door.connect = [name = input.name()](const std::string& address) {
+  door.connect =
+      [input](const std::string& address) -> Result<std::unique_ptr<queue::QueueClient>> {
     queue::ZmqQueueClientOptions options;
     options.address = address;
+    ASSIGN_OR_RETURN(options.curve, queue::read_queue_access(input.security()));
     options.client_name = "processor";
-    options.queue = name;
+    options.queue = input.name();
     return queue::create_zmq_queue_client(options);
   };
   intakes_.push_back(

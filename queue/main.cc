@@ -13,6 +13,7 @@
 #include "base/service.h"
 #include "queue/client/zmq_queue_client.h"
 #include "queue/ops/queue_operations.h"
+#include "queue/queue_security.h"
 #include "queue/queue_service.h"
 
 namespace verbatim::queue {
@@ -51,8 +52,10 @@ QueueServiceOptions options_of(const v1::Queue& config) {
 }
 
 // The probe comes in as every client does, through the socket.
-Result<std::unique_ptr<QueueClient>> connect_probe(const std::string& endpoint) {
+Result<std::unique_ptr<QueueClient>> connect_probe(const std::string& endpoint,
+                                                   const std::optional<base::ZmqCurve>& curve) {
   ZmqQueueClientOptions options;
+  options.curve = curve;
   options.address = endpoint;
   options.client_name = kProbeQueue;
   options.producer = kProbeQueue;
@@ -71,11 +74,16 @@ int run(const v1::Queue& config) {
   if (const Status status = base::check_data_dir(files, config.data_dir()); !status.ok()) {
     return report(status);
   }
-  auto service = QueueService::start(files, clock, options_of(config));
+  QueueServiceOptions options = options_of(config);
+  auto probe_key = apply_security(config.security(), options);
+  if (!probe_key) return report(probe_key.error());
+  auto service = QueueService::start(files, clock, options);
   if (!service) return report(service.error());
-  auto operations = QueueOperations::start(
-      files, clock, config, **service,
-      [endpoint = (*service)->bound_endpoint()] { return connect_probe(endpoint); });
+  auto operations =
+      QueueOperations::start(files, clock, config, **service,
+                             [endpoint = (*service)->bound_endpoint(), curve = *probe_key] {
+                               return connect_probe(endpoint, curve);
+                             });
   if (!operations) return report(operations.error());
   auto grpc = base::GrpcServer::start(config.admin_listen(), {&(*operations)->admin()});
   if (!grpc) return report(grpc.error());
@@ -83,7 +91,12 @@ int run(const v1::Queue& config) {
                                       {{"listen", (*service)->bound_endpoint()},
                                        {"admin_listen", (*grpc)->bound_address()},
                                        {"metrics_listen", (*operations)->metrics_address()}});
-  if (!ready) return report(ready.error());
+  if (!ready && ready.error().code() == StatusCode::kResourceExhausted) {
+    // A full disk is drained by this very service.
+    LOG_ERROR("the disk is full, so there is no ready file: {}", ready.error().to_string());
+  } else if (!ready) {
+    return report(ready.error());
+  }
   LOG_INFO("verbatim-queue is ready listen={} admin_listen={} metrics_listen={}",
            (*service)->bound_endpoint(), (*grpc)->bound_address(),
            (*operations)->metrics_address());

@@ -111,6 +111,8 @@ void QueueCore::handle_garbage(const std::string& peer, uint64_t request_id) {
 void QueueCore::handle(const std::string& peer, v1::QueueFrame frame, size_t frame_bytes,
                        const std::string& user) {
   Client* client = client_of(peer);
+  // Another key's connection may have the identity of one that is gone.
+  if (client != nullptr && client->user != user) client = nullptr;
   if (client != nullptr) {
     client->last_seen = clock_.monotonic();
     client->is_silent = false;
@@ -180,33 +182,43 @@ void QueueCore::run_waiting() {
   serve_all();
 }
 
-bool QueueCore::may(const Request& request, const std::string& queue, bool is_put) {
+bool QueueCore::may(const std::string& user, const std::string& queue, bool is_put) const {
   const auto& rule = is_put ? options_.may_put : options_.may_receive;
-  if (!rule || rule(request.user, queue)) return true;
-  ++not_permitted_count_;
-  const auto now = clock_.monotonic();
-  if (not_permitted_who_ != request.user || now - not_permitted_at_ > std::chrono::minutes(1)) {
-    LOG_WARN("a client was refused: its key may not {} key={} queue={} refused_count={}",
-             is_put ? "put" : "receive", request.user, queue, not_permitted_count_);
-    not_permitted_at_ = now;
-    not_permitted_who_ = request.user;
-  }
-  return false;
+  return !rule || rule(user, queue);
+}
+
+bool QueueCore::may_use(const std::string& user, const Producer* producer) const {
+  return !options_.may_put || producer == nullptr || producer->owner.empty() ||
+         producer->owner == user;
+}
+
+bool QueueCore::refuse_forbidden(const Request& request, const std::string& queue, bool is_put) {
+  if (may(request.user, queue, is_put)) return false;
+  refuse(
+      request,
+      refused(v1::REFUSAL_REASON_NOT_PERMITTED, is_put ? "its key may not put to this queue"
+                                                       : "its key may not receive from this queue"),
+      store_->find(queue));
+  return true;
 }
 
 bool QueueCore::refuse_unknown_or_forbidden(const Request& request, const std::string& queue,
                                             bool is_put) {
-  if (!may(request, queue, is_put)) {
-    refuse(request,
-           refused(v1::REFUSAL_REASON_NOT_PERMITTED,
-                   fmt::format("the key '{}' may not {} here", request.user,
-                               is_put ? "put" : "receive")),
-           store_->find(queue));
-    return true;
-  }
+  if (refuse_forbidden(request, queue, is_put)) return true;
   if (store_->find(queue) != nullptr) return false;
   refuse(request, refused(v1::REFUSAL_REASON_UNKNOWN_QUEUE, "no such queue"));
   return true;
+}
+
+void QueueCore::note_not_permitted(const Request& request, const std::string& why,
+                                   const NamedQueue* queue) {
+  ++not_permitted_count_;
+  not_permitted_at_ = clock_.monotonic();
+  not_permitted_who_ = request.user;
+  const auto left_out = not_permitted_logged_[request.user].pass(not_permitted_at_);
+  if (!left_out) return;
+  LOG_ERROR("a client was refused: {} key={} queue={} refused_count={}", why, request.user,
+            queue != nullptr ? queue->name : std::string(), not_permitted_count_);
 }
 
 bool QueueCore::fail(const Status& status) {
@@ -263,6 +275,9 @@ void QueueCore::hold_reply(HeldReply held) {
 
 void QueueCore::refuse(const Request& request, v1::Refused refusal, NamedQueue* queue) {
   if (queue != nullptr) ++queue->refused[v1::RefusalReason_Name(refusal.reason())];
+  if (refusal.reason() == v1::REFUSAL_REASON_NOT_PERMITTED) {
+    note_not_permitted(request, refusal.detail(), queue);
+  }
   v1::QueueFrame frame;
   *frame.mutable_refused() = std::move(refusal);
   reply(request, std::move(frame));

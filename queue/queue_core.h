@@ -31,6 +31,7 @@
 #include "base/alarms.h"
 #include "base/clock.h"
 #include "base/file_system.h"
+#include "base/log_limit.h"
 #include "base/status.h"
 #include "queue/state/queue_store.h"
 #include "verbatim/v1/admin.pb.h"
@@ -271,7 +272,11 @@ class QueueCore {
   void hold_reply(HeldReply held);
   void refuse(const Request& request, v1::Refused refused, NamedQueue* queue = nullptr);
   void release_replies(std::vector<HeldReply>& replies);
-  bool may(const Request& request, const std::string& queue, bool is_put);
+  bool may(const std::string& user, const std::string& queue, bool is_put) const;
+  // Without rules, on a plain socket, nobody owns anything.
+  bool may_use(const std::string& user, const Producer* producer) const;
+  void note_not_permitted(const Request& request, const std::string& why, const NamedQueue* queue);
+  bool refuse_forbidden(const Request& request, const std::string& queue, bool is_put);
   bool refuse_unknown_or_forbidden(const Request& request, const std::string& queue, bool is_put);
 
   // --- looking ---
@@ -324,6 +329,7 @@ class QueueCore {
   int64_t not_permitted_count_ = 0;
   std::chrono::nanoseconds not_permitted_at_{};
   std::string not_permitted_who_;
+  std::map<std::string, base::LogLimit> not_permitted_logged_;  // by key; those are listed
   int64_t lost_acknowledgement_count_ = 0;
 
   std::map<uint64_t, Transfer> transfers_;

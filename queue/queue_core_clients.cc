@@ -28,9 +28,8 @@ void QueueCore::on_hello(const Request& request) {
     return refuse(request, refused(v1::REFUSAL_REASON_CREDIT_EXCEEDED, "too many clients"));
   }
   if (known != clients_.end() && !known->second.is_silent && known->second.user != request.user) {
-    ++not_permitted_count_;
     return refuse(request, refused(v1::REFUSAL_REASON_NOT_PERMITTED,
-                                   "a client of this name is connected with another key"));
+                                   "a client of its name is connected with another key"));
   }
   // This connection may have had another name before.
   if (const auto old = peers_.find(request.peer);
@@ -40,7 +39,7 @@ void QueueCore::on_hello(const Request& request) {
     drop_demands_of(request.peer);
   }
   Client& client = clients_[hello.client()];
-  if (client.instance != hello.instance()) {
+  if (client.instance != hello.instance() || client.user != request.user) {
     end_leases_of(hello.client());
     drop_demands_of(client.peer);
   }

@@ -94,9 +94,9 @@ bool QueueCore::on_open_producer(const Request& request) {
     return true;
   }
   const Producer* known = queue->producers.find(open.producer());
-  if (known != nullptr && !known->owner.empty() && known->owner != request.user) {
+  if (!may_use(request.user, known)) {
     refuse(request,
-           refused(v1::REFUSAL_REASON_NOT_PERMITTED, "the producer belongs to another key"), queue);
+           refused(v1::REFUSAL_REASON_NOT_PERMITTED, "its producer belongs to another key"), queue);
     return true;
   }
   const uint64_t epoch = known != nullptr ? known->epoch : 0;
@@ -157,6 +157,10 @@ std::optional<v1::Refused> QueueCore::check_put(const NamedQueue& queue,
       return invalid("too many sources");
     }
     if (!message.has_acknowledge()) continue;
+    if (!may(request.user, message.acknowledge().queue(), true)) {
+      return refused(v1::REFUSAL_REASON_NOT_PERMITTED,
+                     "its key may not put to the administration queue");
+    }
     const NamedQueue* wanted = std::as_const(*store_).find(message.acknowledge().queue());
     if (wanted == nullptr || is_system_sub_queue(wanted->name)) {
       return refused(v1::REFUSAL_REASON_UNKNOWN_QUEUE, "no such administration queue");
@@ -173,9 +177,8 @@ std::optional<v1::Refused> QueueCore::check_numbers(const NamedQueue& queue,
                                                     const Request& request) const {
   const v1::Put& put = request.frame.put();
   const Producer* producer = queue.producers.find(put.producer());
-  const std::string owner = producer != nullptr ? producer->owner : std::string();
-  if (!owner.empty() && owner != request.user) {
-    return refused(v1::REFUSAL_REASON_NOT_PERMITTED, "the producer belongs to another key");
+  if (!may_use(request.user, producer)) {
+    return refused(v1::REFUSAL_REASON_NOT_PERMITTED, "its producer belongs to another key");
   }
   const uint64_t known_epoch = producer != nullptr ? producer->epoch : 0;
   if (put.epoch() < known_epoch) {
@@ -184,7 +187,8 @@ std::optional<v1::Refused> QueueCore::check_numbers(const NamedQueue& queue,
     return refusal;
   }
   // With keys a producer is opened first: that says to whom it belongs.
-  const bool is_known = producer != nullptr && put.epoch() == known_epoch;
+  const bool is_known = producer != nullptr && put.epoch() == known_epoch &&
+                        (request.user.empty() || !producer->owner.empty());
   if (!is_known && (producer != nullptr || put.first_sequence() > 1 || !request.user.empty())) {
     return refused(v1::REFUSAL_REASON_UNKNOWN_PRODUCER, "open the producer's epoch first");
   }

@@ -222,6 +222,7 @@ bool QueueCore::fill_reply(NamedQueue& queue, const std::vector<uint64_t>& looku
 
 std::optional<QueueCore::Leased> QueueCore::find_lease(const Request& request, uint64_t lease_id,
                                                        const std::string& name) {
+  if (refuse_forbidden(request, name, false)) return std::nullopt;
   const Client* client = client_of(request.peer);
   const auto it = leases_.find(lease_id);
   NamedQueue* queue = store_->find(name);

@@ -24,10 +24,12 @@ constexpr std::chrono::microseconds kCompanyMax{2'000};
 constexpr int kCompanyPart = 4;
 constexpr int kHighWaterMarkCount = 512;
 
-base::ZmqOptions socket_options(const CoreOptions& core) {
+base::ZmqOptions socket_options(const QueueServiceOptions& service) {
   base::ZmqOptions options;
-  options.frame_size_max_bytes = core.client_credit_bytes + kFrameSlackBytes;
+  options.frame_size_max_bytes = service.core.client_credit_bytes + kFrameSlackBytes;
   options.high_water_mark_count = kHighWaterMarkCount;
+  options.curve = service.curve;
+  options.is_watched = true;
   return options;
 }
 
@@ -51,7 +53,7 @@ Result<std::unique_ptr<QueueService>> QueueService::start(base::FileSystem& file
 
 Status QueueService::listen() {
   ASSIGN_OR_RETURN(auto socket, base::ZmqSocket::create(context_, base::ZmqType::kRouter,
-                                                        socket_options(options_.core)));
+                                                        socket_options(options_)));
   socket_ = std::make_unique<base::ZmqSocket>(std::move(socket));
   ASSIGN_OR_RETURN(bound_endpoint_, socket_->bind(options_.listen));
   return {};
@@ -158,22 +160,23 @@ void QueueService::run() {
 
 void QueueService::read_frames() {
   for (int i = 0; i < kFramesPerRound && !core_->is_full_of_requests(); ++i) {
-    auto frames = socket_->receive();
-    if (!frames) return fail(frames.error());
-    if (!*frames) return;
-    read_frame(**std::move(frames));
+    const auto has_one = socket_->receive_frame(message_);
+    if (!has_one) return fail(has_one.error());
+    if (!*has_one) return;
+    read_frame(message_);
   }
 }
 
-void QueueService::read_frame(std::vector<std::string> frames) {
-  const std::string& peer = frames.front();
+void QueueService::read_frame(const base::ZmqMessage& message) {
   --expected_count_;
   v1::QueueFrame frame;
-  if (frames.size() != 2) return core_->handle_garbage(peer, 0);
-  if (!base::decode_frame(frames[1], frame).ok()) {
-    return core_->handle_garbage(peer, frame.request_id());
+  if (message.frame_count != 1) return core_->handle_garbage(message.identity, 0);
+  const std::string_view bytes = message.frame.bytes();
+  if (!base::decode_frame(bytes, frame).ok()) {
+    return core_->handle_garbage(message.identity, frame.request_id());
   }
-  core_->handle(peer, std::move(frame), frames[1].size());
+  user_ = message.frame.user();
+  core_->handle(message.identity, std::move(frame), bytes.size(), user_);
 }
 
 void QueueService::write_log() {
@@ -257,10 +260,14 @@ void QueueService::send_replies() {
 }
 
 // False: the peer's buffer is full. A peer that is gone is dealt with here.
-bool QueueService::send(const Outgoing& outgoing) {
-  const Status status = socket_->send(outgoing.peer, {outgoing.frame});
+bool QueueService::send(Outgoing& outgoing) {
+  base::ZmqFrame frame(std::move(outgoing.frame));
+  const Status status = socket_->send_frame(outgoing.peer, frame);
   if (status.ok()) return true;
-  if (status.code() == StatusCode::kResourceExhausted) return false;
+  if (status.code() == StatusCode::kResourceExhausted) {
+    outgoing.frame = frame.bytes();
+    return false;
+  }
   drop(outgoing);
   return true;
 }
@@ -273,8 +280,10 @@ void QueueService::drop(const Outgoing& outgoing) {
 void QueueService::retry_unsent() {
   for (auto it = unsent_.begin(); it != unsent_.end();) {
     Unsent& unsent = it->second;
-    while (!unsent.outgoing.empty() && send(unsent.outgoing.front())) {
-      unsent.bytes -= unsent.outgoing.front().frame.size();
+    while (!unsent.outgoing.empty()) {
+      const size_t bytes = unsent.outgoing.front().frame.size();
+      if (!send(unsent.outgoing.front())) break;
+      unsent.bytes -= bytes;
       unsent.outgoing.pop_front();
     }
     it = unsent.outgoing.empty() ? unsent_.erase(it) : std::next(it);

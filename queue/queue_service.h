@@ -14,6 +14,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -31,6 +32,8 @@ namespace verbatim::queue {
 struct QueueServiceOptions {
   CoreOptions core;
   std::string listen = "tcp://127.0.0.1:0";
+  // The service's secret key and the keys that may come in; empty: plain.
+  std::optional<base::ZmqCurve> curve;
   // An idle log gets a mark after so long, so that damage can be told from an unfinished end.
   std::chrono::milliseconds mark_after{100};
   // Replies held for one peer that does not read; beyond it the peer counts as gone.
@@ -66,6 +69,8 @@ class QueueService {
 
   // Replies that could not be delivered.
   uint64_t dropped_count() const { return dropped_count_.load(); }
+  // Connections that were refused before they could ask for anything.
+  base::ZmqRefusals refused_connections() const { return socket_->refusals(); }
 
  private:
   struct Call {
@@ -81,12 +86,12 @@ class QueueService {
   Status listen();
   void run();
   void read_frames();
-  void read_frame(std::vector<std::string> frames);
+  void read_frame(const base::ZmqMessage& message);
   void run_calls();
   void finish_calls(std::vector<Call*>& calls);
   void write_log();
   void send_replies();
-  bool send(const Outgoing& outgoing);
+  bool send(Outgoing& outgoing);
   void drop(const Outgoing& outgoing);
   void retry_unsent();
   void fail(Status status);
@@ -97,6 +102,8 @@ class QueueService {
   std::unique_ptr<QueueCore> core_;
   base::ZmqContext context_;
   std::unique_ptr<base::ZmqSocket> socket_;
+  base::ZmqMessage message_;
+  std::string user_;  // of the message at hand; its memory is used again
   std::string bound_endpoint_;
   base::Waker waker_;
   std::unique_ptr<LogWriter> writer_;

@@ -84,10 +84,11 @@ void ConsumerCalls::on_disconnected() {
   sent_.clear();
 }
 
-void ConsumerCalls::expire(nanoseconds now) {
+void ConsumerCalls::expire(nanoseconds now, const std::string& why) {
   std::erase_if(waiting_, [&](ConsumerCall& call) {
     if (now < call.connect_until) return false;
-    ended_.push_back({std::move(call.done), unavailable("the queue service is away")});
+    ended_.push_back(
+        {std::move(call.done), unavailable(why.empty() ? "the queue service is away" : why)});
     return true;
   });
 }

@@ -59,7 +59,7 @@ class ConsumerCalls {
   // Ends what was sent; what waits goes on waiting.
   void on_disconnected();
   // Ends what waits for a connection for too long; for a client that is not connected.
-  void expire(std::chrono::nanoseconds now);
+  void expire(std::chrono::nanoseconds now, const std::string& why);
   void end_all(const Status& error);
 
   bool is_overdue(std::chrono::nanoseconds now) const;

@@ -99,9 +99,9 @@ TEST_F(ConsumerCallsTest, WhatWasSentOverALostConnectionIsInDoubtAndTheRestGoesO
 
 TEST_F(ConsumerCallsTest, WithoutAConnectionACallEndsAfterItsTime) {
   call("a");
-  calls_.expire(now_ + milliseconds(99));
+  calls_.expire(now_ + milliseconds(99), "");
   EXPECT_THAT(ends(), IsEmpty());
-  calls_.expire(now_ + milliseconds(100));
+  calls_.expire(now_ + milliseconds(100), "");
   EXPECT_THAT(ends(), ElementsAre("a=UNAVAILABLE"));
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/curve_keys.h"
 #include "base/log.h"
 #include "queue/client/waiter.h"
 #include "queue/client/zmq_queue_client_impl.h"
@@ -22,9 +23,22 @@ Status stopped() { return cancelled("the queue client is stopped"); }
 
 }  // namespace
 
+namespace {
+
+LinkReport::Facts facts_of(const ZmqQueueClientOptions& options) {
+  LinkReport::Facts facts{options.client_name, options.address, ""};
+  if (!options.curve) return facts;
+  const auto public_key = base::public_curve_key_of(options.curve->secret_key);
+  if (public_key) facts.public_key = *public_key;  // else no socket is made with it
+  return facts;
+}
+
+}  // namespace
+
 ZmqQueueClient::ZmqQueueClient(const ZmqQueueClientOptions& options)
     : options_(options),
       clock_(*options.clock),
+      link_(facts_of(options)),
       pipeline_({.queue = options.queue,
                  .producer = options.producer,
                  .batch_max_bytes = options.batch_max_bytes,

@@ -9,10 +9,12 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/clock.h"
 #include "base/status.h"
+#include "base/zmq_socket.h"
 #include "queue/client/queue_client.h"
 
 namespace verbatim::queue {
@@ -20,6 +22,8 @@ namespace verbatim::queue {
 struct ZmqQueueClientOptions {
   // "tcp://127.0.0.1:7410" or "ipc:///path".
   std::string address;
+  // Our secret key and the service's public one; empty: plain.
+  std::optional<base::ZmqCurve> curve = {};
   // Stable name of the client; a second one of the same name takes the first one's leases away.
   std::string client_name;
   // Stable name for the hop numbering; empty for a client that only receives.

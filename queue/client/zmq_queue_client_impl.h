@@ -15,6 +15,7 @@
 #include "base/mutex.h"
 #include "base/zmq_socket.h"
 #include "queue/client/consumer_calls.h"
+#include "queue/client/link_report.h"
 #include "queue/client/producer_session.h"
 #include "queue/client/put_pipeline.h"
 #include "queue/client/subscription.h"
@@ -74,6 +75,7 @@ class ZmqQueueClient final : public QueueClient {
 
   const ZmqQueueClientOptions options_;
   base::Clock& clock_;
+  LinkReport link_;
   base::Waker waker_;
 
   mutable base::Mutex mutex_;

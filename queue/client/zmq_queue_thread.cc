@@ -145,8 +145,8 @@ ClientState ZmqQueueClient::current_state() const {
   }
   if (!is_known_ && !producer_.is_fenced()) {
     return {.condition = ClientCondition::kConnecting,
-            .sentence =
-                "connecting to the queue service address=" + options_.address + ": " + trouble_};
+            .sentence = "connecting to the queue service address=" + options_.address + ": " +
+                        (link_.trouble().empty() ? trouble_ : link_.trouble())};
   }
   return producer_.state();
 }
@@ -157,6 +157,8 @@ Status ZmqQueueClient::connect() {
   socket_.reset();
   base::ZmqOptions zmq;
   zmq.frame_size_max_bytes = -1;
+  zmq.curve = options_.curve;
+  zmq.is_watched = true;
   ASSIGN_OR_RETURN(auto socket, base::ZmqSocket::create(context_, base::ZmqType::kDealer, zmq));
   socket_ = std::make_unique<base::ZmqSocket>(std::move(socket));
   RETURN_IF_ERROR(socket_->connect(options_.address));
@@ -188,7 +190,8 @@ void ZmqQueueClient::reconnect(std::string_view why) {
 // Timers: the next attempt, answers that are overdue, heartbeats.
 void ZmqQueueClient::watch() {
   const auto now = clock_.monotonic();
-  if (!is_known_) consumer_calls_.expire(now);
+  if (!is_known_ && socket_) link_.look_at(socket_->link());
+  if (!is_known_) consumer_calls_.expire(now, link_.trouble());
   if (is_redialling_) {
     if (now < retry_at_) return;
     is_redialling_ = false;
@@ -288,6 +291,7 @@ void ZmqQueueClient::on_hello_answer(const v1::QueueFrame& frame) {
   pipeline_.set_credit(hello.credit_count(), hello.credit_bytes());
   consumer_calls_.set_credit(hello.credit_count() - kCreditReserve -
                              static_cast<int64_t>(pipeline_.in_flight_max_count()));
+  link_.look_at(base::ZmqLink::kConnected);
   is_known_ = true;
   retry_ = options_.retry_min;
   last_heartbeat_ = clock_.monotonic();

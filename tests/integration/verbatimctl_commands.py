@@ -19,7 +19,7 @@ def expect(done, code, *words):
 
 
 def usage_errors_are_two(pipeline):
-    for arguments in ([], ["nonsense"], ["queues"], ["queues", "peek"], ["adapters", "require", "xml"],
+    for arguments in ([], ["nonsense"], ["queues"], ["queues", "peek"], ["keys"], ["adapters", "require", "xml"],
                       ["adapters", "require", "xml", "--reason", ""], ["events", "tail", "-n", "-1"], ["status", "--timeout", "0"]):
         expect(pipeline.verbatimctl(*arguments), 2)
     expect(pipeline.verbatimctl("--help"), 0, "Examples:", "Exit codes:")
@@ -63,6 +63,16 @@ def lists_answer_in_both_forms(pipeline):
     assert pipeline.verbatimctl_json("queues", "list")["queues"][0]["accepted_count"] == "30"
     assert pipeline.verbatimctl_json("adapters", "list")["adapters"][0]["name"] == "count"
     expect(pipeline.verbatimctl("queues", "peek", "nowhere"), 1, "nowhere")
+
+
+def keys_are_generated_once(pipeline):
+    path = os.path.join(pipeline.dir, "test.key")
+    report = json.loads(expect(pipeline.verbatimctl("--json", "keys", "generate", "--out", path), 0).stdout)
+    secret = open(path).read().splitlines()[-1]
+    assert len(report["public_key"]) == 40 and report["public_key"] in open(path + ".pub").read(), report
+    assert os.stat(path).st_mode & 0o777 == 0o600 and len(secret) == 40 and secret not in json.dumps(report), path
+    again = expect(pipeline.verbatimctl("keys", "generate", "--out", path), 1, "never overwritten", path)
+    assert secret not in again.stdout + again.stderr and open(path).read().splitlines()[-1] == secret
 
 
 def waiting_events_are_shown_without_their_text(pipeline):
@@ -116,6 +126,7 @@ def changes_are_refused_with_a_reason(pipeline):
 with Pipeline("verbatimctl_commands", adapters=("count",)) as pipeline:
     usage_errors_are_two(pipeline)
     down_services_are_named(pipeline)
+    keys_are_generated_once(pipeline)
     pipeline.start()
     with pipeline.producer() as producer:
         producer.send([room_post("room@conference.example", "alice@example", f"{CANARY} {i}") for i in range(30)])

@@ -1,0 +1,131 @@
+"""A real verbatim-queue on a small file system that fills up while producers run.
+
+First by the queue's own messages, then by somebody else's file, with a kill in between. Each time puts are refused as full,
+loudly and counted; consumers drain although the disk is full; producers go on by themselves once there is room. In the end
+everything acknowledged was received, nothing is lost, nothing came twice.
+"""
+import os
+
+import small_disk
+
+small_disk.enter_own_mounts()
+
+import grpc  # noqa: E402
+from queue_actors import QueueActor, judge  # noqa: E402
+from verbatim_harness import Pipeline, wait_until  # noqa: E402
+
+DISK_MIB = 96
+FREE_MIN_BYTES = 40 << 20
+BODY_BYTES = 16 << 10
+FULL = "REFUSAL_REASON_FULL"
+
+
+class Story:
+    def __init__(self, pipeline, disk):
+        self.pipeline, self.disk = pipeline, disk
+        self.address = f"tcp://127.0.0.1:{pipeline.ports['queue']}"
+        self.producers, self.consumers = [], []
+
+    def start_producers(self, names, count=0):
+        started = [QueueActor("put", name, self.address, self.pipeline.dir, order_keys=4, body_bytes=BODY_BYTES, window=64,
+                              rate=800, count=count) for name in names]
+        self.producers += started
+        for producer in started:
+            producer.start()
+        return started
+
+    def start_consumers(self, names):
+        started = [QueueActor("consume", name, self.address, self.pipeline.dir, max_count=64) for name in names]
+        self.consumers += started
+        for consumer in started:
+            consumer.start()
+        return started
+
+    def acknowledged(self):
+        return sum(producer.acknowledged_count() for producer in self.producers)
+
+    def refused_count(self):
+        return self.pipeline.queue_info().refused.get(FULL, 0)
+
+    def wait_full(self, before):
+        """Puts are refused as full, which the service counts and says, and nothing more is acknowledged."""
+        seen = len(self.pipeline.queue.log_text())
+        wait_until(lambda: self.refused_count() > before, 60,
+                   lambda: f"puts to be refused as full; free={self.disk.free_bytes()}\n{self.pipeline.queue.tail()}")
+        wait_until(lambda: "full" in self.pipeline.queue.log_text().lower(), 10,
+                   lambda: f"the service to say that it is full\n{self.pipeline.queue.tail()}")
+        self.expect_alarm(True)
+        assert self.pipeline.queue.is_running(), self.pipeline.queue.tail()
+        return seen
+
+    def expect_alarm(self, is_raised):
+        del is_raised
+
+    def wait_empty(self, what):
+        def is_empty():
+            assert self.pipeline.queue.is_running(), self.pipeline.queue.tail()
+            try:
+                return self.pipeline.queue_info().depth == 0
+            except grpc.RpcError:  # a connection to its former life
+                return False
+        wait_until(is_empty, 90, lambda: f"{what}\n{self.pipeline.queue.tail()}", poll=0.1)
+
+
+def fills_up_by_itself(story):
+    count = (DISK_MIB << 20) // BODY_BYTES  # more than there is room for
+    producers = story.start_producers(["own-a", "own-b"], count=count)
+    story.wait_full(before=0)
+    stored = story.acknowledged()
+    assert 0 < stored < 2 * count, stored
+    assert story.disk.free_bytes() > 0, "the queue left no room for its own commits"
+    # Consumers make room; the producers, which were never told to, go on to their end.
+    consumers = story.start_consumers(["first-a", "first-b"])
+    for producer in producers:
+        assert producer.wait(120) == 0, f"{producer.tail()}\n{story.pipeline.queue.tail()}"
+    story.wait_empty("all of the producers' messages to be taken")
+    for consumer in consumers:
+        consumer.terminate()
+    assert story.acknowledged() == 2 * count, story.acknowledged()
+
+
+def fills_up_by_somebody_else(story):
+    before = story.refused_count()
+    producers = story.start_producers(["foreign-a", "foreign-b"])
+    wait_until(lambda: story.pipeline.queue_info().depth > 200, 60, "some messages")
+    left = story.disk.fill()
+    story.wait_full(before)
+    stuck = story.acknowledged()
+    # It can be killed, starts again and is drained, all on a full disk.
+    story.pipeline.queue.kill()
+    story.pipeline.queue.start()
+    consumers = story.start_consumers(["second-a", "second-b"])
+    story.wait_empty(f"a drained queue on a full disk (free={left})")
+    assert story.disk.free_bytes() <= FREE_MIN_BYTES
+    story.disk.unfill()
+    wait_until(lambda: story.acknowledged() > stuck + 500, 60,
+               lambda: f"the producers to go on\n{producers[0].tail()}\n{story.pipeline.queue.tail()}")
+    story.expect_alarm(False)
+    for producer in producers:
+        producer.terminate(timeout=60)
+    story.wait_empty("the rest to be taken")
+    for consumer in consumers:
+        consumer.terminate()
+
+
+config = {"queue": {"segment_bytes": 2 << 20, "message_max_bytes": 64 << 10, "free_disk_min_bytes": FREE_MIN_BYTES}}
+with Pipeline("queue_disk_full", config=config) as pipeline:
+    with small_disk.SmallDisk(pipeline.dir, DISK_MIB) as disk:
+        pipeline.config["queue"]["data_dir"] = os.path.join(disk.path, "queue")
+        story = Story(pipeline, disk)
+        try:
+            pipeline.queue.start()
+            fills_up_by_itself(story)
+            fills_up_by_somebody_else(story)
+            verdict = judge(story.producers, story.consumers)
+            pipeline.queue.terminate()
+        finally:
+            for process in [*story.producers, *story.consumers, pipeline.queue]:
+                process.kill()
+    print(f"queue_disk_full: {verdict}")
+    assert verdict.is_good() and verdict.received >= verdict.acknowledged, verdict.examples
+print("queue_disk_full: ok")
