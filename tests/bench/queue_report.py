@@ -24,12 +24,14 @@ def print_cases(cases, all_figures):
         values = [row[case.figure] for row in rows]
         print(f"report {case.name} goal={case.goal} min={min(values):.0f} max={max(values):.0f} p50_us={middle(rows, 'p50_us'):.0f} "
               f"p99_us={middle(rows, 'p99_us'):.0f} server_cpu_us_per_message={middle(rows, 'cpu_us_per_message'):.2f} "
+              f"client_cpu_us_per_message={middle(rows, 'own_cpu_us_per_message'):.2f} "
               f"resident_mib={middle(rows, 'resident_mib'):.0f} "
               f"written_per_payload={middle(rows, 'written_per_payload'):.2f}", flush=True)
     for (kind, name), rows in all_figures.items():
         if kind == "null":
             print(f"report null_{name} p50_us={middle(rows, 'p50_us'):.0f} p99_us={middle(rows, 'p99_us'):.0f} "
-                  f"server_cpu_us_per_message={middle(rows, 'cpu_us_per_message'):.2f}", flush=True)
+                  f"server_cpu_us_per_message={middle(rows, 'cpu_us_per_message'):.2f} "
+                  f"client_cpu_us_per_message={middle(rows, 'own_cpu_us_per_message'):.2f}", flush=True)
 
 
 def print_open_loop(bench, seconds):

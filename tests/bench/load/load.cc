@@ -1,5 +1,6 @@
 #include "tests/bench/load/load.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,6 +25,15 @@ double percentile(const std::vector<float>& sorted, double part) {
   if (sorted.empty()) return 0;
   const auto at = static_cast<size_t>(part * static_cast<double>(sorted.size()));
   return static_cast<double>(sorted[std::min(sorted.size() - 1, at)]);
+}
+
+double own_cpu_seconds() {
+  rusage use{};
+  ::getrusage(RUSAGE_SELF, &use);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
+  };
+  return seconds(use.ru_utime) + seconds(use.ru_stime);
 }
 
 }  // namespace
@@ -61,12 +71,14 @@ void LoadResult::add(const LoadResult& other) {
 Measurement::Measurement(const LoadOptions& options)
     : server_(options.server),
       before_(use_of(options.server)),
+      own_before_(own_cpu_seconds()),
       begin_(steady_clock::now()),
       deadline_(begin_ + std::chrono::duration_cast<steady_clock::duration>(
                              duration<double>(options.seconds))) {}
 
 void Measurement::end(LoadResult& result) const {
   result.seconds = seconds_since(begin_);
+  result.own_cpu_seconds = own_cpu_seconds() - own_before_;
   const ServerUse after = use_of(server_);
   result.used = {.cpu_seconds = after.cpu_seconds - before_.cpu_seconds,
                  .written_bytes = after.written_bytes - before_.written_bytes,
@@ -94,6 +106,7 @@ std::string to_line(LoadResult result, size_t body_bytes) {
        << " p50_us=" << percentile(sorted, 0.5) << " p99_us=" << percentile(sorted, 0.99)
        << " max_us=" << percentile(sorted, 1)
        << " cpu_us_per_message=" << result.used.cpu_seconds * 1e6 / at_least_one
+       << " own_cpu_us_per_message=" << result.own_cpu_seconds * 1e6 / at_least_one
        << " written_per_payload="
        << static_cast<double>(result.used.written_bytes) /
               (at_least_one * static_cast<double>(body_bytes))

@@ -17,7 +17,7 @@ struct LoadOptions {
   std::string address;
   std::string queue = "events";
   double seconds = 1;
-  // Messages after which the load ends; 0: only the time ends it.
+  // put: messages after which it ends; 0: only the time ends it.
   uint64_t count = 0;
   size_t body_bytes = 1024;
   uint64_t order_keys = 1'000;
@@ -45,6 +45,7 @@ struct LoadResult {
   std::vector<float> latencies_us;
   // Within the time measured; resident_bytes at its end.
   ServerUse used;
+  double own_cpu_seconds = 0;
 
   // Adds what another thread did at the same time.
   void add(const LoadResult& other);
@@ -61,6 +62,7 @@ class Measurement {
  private:
   const pid_t server_;
   const ServerUse before_;
+  const double own_before_;
   const SteadyTime begin_;
   const SteadyTime deadline_;
 };

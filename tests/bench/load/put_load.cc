@@ -82,7 +82,11 @@ class Driver {
     for (auto& producer : producers_) {
       for (int i = 0; i < options_.window; ++i) put(*producer);
     }
-    while (steady_clock::now() < measurement.deadline() && has_in_flight()) turn();
+    // At least one answer, however slow the machine.
+    while ((steady_clock::now() < measurement.deadline() || result_.messages == 0) &&
+           has_in_flight()) {
+      turn();
+    }
     LoadResult result = std::move(result_);
     result.seconds = seconds_since(measurement.begin());
     left_ = 0;

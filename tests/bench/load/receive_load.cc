@@ -35,18 +35,18 @@ class Consumer {
       CHECK(it != pending_.end(), "an answer belongs to a request");
       const SteadyTime begin = it->second;
       pending_.erase(it);
-      const bool is_over = steady_clock::now() >= measurement.deadline() ||
-                           (options_.count > 0 && result_.messages >= options_.count);
+      // At least one lease, however slow the machine.
+      const bool is_late = result_.messages > 0 && steady_clock::now() >= measurement.deadline();
       if (answer_.has_settle_reply()) {
-        if (steady_clock::now() < measurement.deadline()) {
+        if (!is_late) {
           last = steady_clock::now();
           result_.messages += static_cast<uint64_t>(answer_.settle_reply().settled_count());
           result_.latencies_us.push_back(microseconds_between(begin, last));
         }
-        if (!is_over && !is_ending_) receive();
+        if (!is_late && !is_ending_) receive();
       } else if (answer_.receive_reply().messages().empty()) {
         is_ending_ = is_ending_ || ends_when_empty;
-        if (!is_over && !is_ending_) receive();
+        if (!is_late && !is_ending_) receive();
       } else {
         check_order();
         commit(answer_.receive_reply().lease_id(), begin);
