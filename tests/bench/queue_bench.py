@@ -15,7 +15,7 @@ import sys
 import tempfile
 
 import queue_report
-from queue_cases import BARE, CASES, PUTS, Bench
+from queue_cases import CASES, Bench
 
 # Part of --seconds that is measured; the rest starts servers, fills queues and drains them.
 MEASURED_PART = 0.45
@@ -25,9 +25,8 @@ def needed_measurements(cases):
     """(kind, case) of one round, each once, in the order ours, null, bare of each case."""
     wanted = []
     for case in cases:
-        null_case = case.name if case.name in PUTS and case.name != "put_64_shared" else None
-        for one in (("ours", case.name), ("null", null_case) if null_case else None, case.beside, ("bare", case.bare)):
-            if one and one not in wanted:
+        for one in (("ours", case.name), ("null", case.null), case.beside, ("bare", case.bare)):
+            if one not in wanted:
                 wanted.append(one)
     return wanted
 
@@ -41,17 +40,12 @@ def run_rounds(bench, wanted, rounds, seconds):
     return all_figures
 
 
-def median(all_figures, kind, case, figure):
-    values = [figures[figure] for figures in all_figures.get((kind, case), [])]
-    return statistics.median(values) if values else 0.0
-
-
 def print_bar(case, all_figures):
-    measured = median(all_figures, "ours", case.name, case.figure)
-    null_case = case.name if ("null", case.name) in all_figures else case.beside[1]
-    null = median(all_figures, "null", null_case, case.figure)
-    bare = median(all_figures, "bare", case.bare, case.figure)
-    beside = median(all_figures, *case.beside, case.figure)
+    def middle(kind, name):
+        return statistics.median(figures[case.figure] for figures in all_figures[kind, name])
+
+    measured, null, bare = middle("ours", case.name), middle("null", case.null), middle("bare", case.bare)
+    beside = middle(*case.beside)
     ratio = measured / beside if beside else 0.0
     is_ok = case.is_ok(ratio)
     print(f"bar {case.name} measured={measured:.0f} null={null:.0f} bare={bare:.0f} ratio={ratio:.2f} bar={case.bar} "
@@ -88,5 +82,4 @@ def main():
 
 
 if __name__ == "__main__":
-    assert set(BARE) >= {case.bare for case in CASES}
     sys.exit(main())

@@ -26,24 +26,27 @@ BARE = {
 
 
 class Case:
-    """measured: the figure of ours. beside: (server, case, figure) that the bar is a ratio to."""
+    """bar: of measured / null, or where `beside` names another case, of measured / what that one measured. `null` and `bare` name
+    what of them stands beside it. A bar of a latency is a ceiling."""
 
-    def __init__(self, name, beside, bar, goal, bare, figure="rate"):
-        self.name, self.beside, self.bar, self.goal, self.bare, self.figure = name, beside, bar, goal, bare, figure
-        self.is_ceiling = figure.endswith("_us")  # the ratio may be at most the bar
+    def __init__(self, name, bar, goal, null, bare, beside=None, figure="rate"):
+        self.name, self.bar, self.goal, self.null, self.bare, self.figure = name, bar, goal, null, bare, figure
+        self.beside = ("ours", beside) if beside else ("null", null)
+        self.is_ceiling = figure.endswith("_us")
 
     def is_ok(self, ratio):
         return ratio <= self.bar if self.is_ceiling else ratio >= self.bar
 
 
 CASES = [
-    Case("put_1", ("null", "put_1"), 1.3, 100, "put_1", figure="p50_us"),
-    Case("put_64", ("null", "put_64"), 0.75, 60_000, "put_64"),
-    Case("put_64_shared", ("ours", "put_64"), 1.5, 150_000, "put_64"),
-    Case("put_batch256", ("null", "put_batch256"), 0.5, 500_000, "put_batch256"),
-    Case("receive_hot", ("null", "put_batch256"), 0.5, 500_000, "receive"),
-    Case("receive_cold", ("null", "put_batch256"), 0.2, 150_000, "receive"),
-    Case("mixed", ("null", "put_batch256"), 0.25, 250_000, "put_batch256"),
+    Case("put_1", 1.3, 100, null="put_1", bare="put_1", figure="p50_us"),
+    Case("put_64", 0.75, 60_000, null="put_64", bare="put_64"),
+    # A QueueClient does not take the null queue's answers.
+    Case("put_64_shared", 1.5, 150_000, null="put_64", bare="put_64", beside="put_64"),
+    Case("put_batch256", 0.5, 500_000, null="put_batch256", bare="put_batch256"),
+    Case("receive_hot", 0.5, 500_000, null="put_batch256", bare="receive"),
+    Case("receive_cold", 0.2, 150_000, null="put_batch256", bare="receive"),
+    Case("mixed", 0.25, 250_000, null="put_batch256", bare="put_batch256"),
 ]
 
 
