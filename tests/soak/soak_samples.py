@@ -19,9 +19,9 @@ class Figures:
     space_max_ratio: float
     over_bound_max: int
 
-    def is_ok(self, judges_slopes):
+    def is_ok(self, judges_slopes, space_ratio_max):
         slopes = abs(self.fd_slope) <= FD_SLOPE_MAX_PER_H and self.rss_slope <= RSS_SLOPE_MAX_MIB_PER_H
-        return self.count > 0 and self.space_max_ratio <= 1 and (slopes or not judges_slopes)
+        return self.count > 0 and self.space_max_ratio <= space_ratio_max and (slopes or not judges_slopes)
 
 
 def slope_of(points):

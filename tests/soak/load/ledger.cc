@@ -75,9 +75,9 @@ void Ledger::parked(const Received& message) {
   lookup_ids_.erase(message.number);
 }
 
-bool Ledger::is_settled() const {
+uint64_t Ledger::open_count() const {
   MutexLock lock(mutex_);
-  return open_count_ == 0;
+  return open_count_;
 }
 
 Verdict Ledger::verdict() const {

@@ -43,8 +43,8 @@ class Ledger {
   // It ended in a sub-queue.
   void parked(const Received& message);
 
-  // True when nothing that was accepted is still to come.
-  bool is_settled() const;
+  // Of what was accepted, how much is still to come.
+  uint64_t open_count() const;
   Verdict verdict() const;
 
  private:

@@ -2,6 +2,7 @@
 // loads against a service that is restarted and killed meanwhile; prints what each ledger says.
 // Exit code 1 if a message was lost or came twice.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <thread>
@@ -12,10 +13,17 @@
 namespace verbatim::soak {
 namespace {
 
-std::vector<Behaviour> behaviours(double scale, std::chrono::seconds rest) {
+// Cycles are short beside half a run, so that no slope is that of a cycle; and what is kept is
+// there before that half begins.
+std::vector<Behaviour> behaviours(double scale, double seconds) {
+  const std::chrono::seconds rest(std::clamp(static_cast<int>(seconds / 15), 2, 10));
+  constexpr double kKeptPerSecond = 100;
+  const auto kept_count =
+      static_cast<uint64_t>(kKeptPerSecond * scale * std::min(200.0, seconds / 6));
   std::vector<Behaviour> all = {
       {.queue = "fast", .messages_per_second = 400},
       {.queue = "slow", .messages_per_second = 200, .rest = 2 * rest},
+      {.queue = "kept", .messages_per_second = kKeptPerSecond, .kept_count = kept_count},
       {.queue = "tiny", .body_bytes = 24, .messages_per_second = 800, .order_keys = 10'000},
       {.queue = "large", .body_bytes = 256 * 1024, .messages_per_second = 4},
       {.queue = "troubled",
@@ -29,9 +37,9 @@ std::vector<Behaviour> behaviours(double scale, std::chrono::seconds rest) {
   return all;
 }
 
-int run(const SoakOptions& options, double scale, std::chrono::seconds rest) {
+int run(const SoakOptions& options, double scale, double seconds) {
   std::vector<std::unique_ptr<SoakQueue>> queues;
-  for (const Behaviour& behaviour : behaviours(scale, rest)) {
+  for (const Behaviour& behaviour : behaviours(scale, seconds)) {
     queues.push_back(std::make_unique<SoakQueue>(options, behaviour));
   }
   std::vector<std::thread> threads;
@@ -56,15 +64,13 @@ int main(int argc, char** argv) {
   verbatim::soak::SoakOptions options;
   double seconds = 60;
   double scale = 1;
-  int rest_seconds = 20;
   CLI::App app("several queues under different loads");
   app.add_option("--address", options.address)->required();
   app.add_option("--seconds", seconds);
   app.add_option("--scale", scale);
-  app.add_option("--rest", rest_seconds);
   CLI11_PARSE(app, argc, argv);
   options.end = std::chrono::steady_clock::now() +
                 std::chrono::duration_cast<std::chrono::steady_clock::duration>(
                     std::chrono::duration<double>(seconds));
-  return verbatim::soak::run(options, scale, std::chrono::seconds(rest_seconds));
+  return verbatim::soak::run(options, scale, seconds);
 }

@@ -109,14 +109,15 @@ void SoakQueue::consume() {
   const auto client = connect(options_, behaviour_.queue, "consumer");
   auto rests_until = steady_clock::now() + behaviour_.rest;
   auto last_message = steady_clock::now();
-  while (!(has_produced_ && ledger_.is_settled())) {
+  while (!(has_produced_ && ledger_.open_count() == 0)) {
     const auto now = steady_clock::now();
     // What does not come any more is in a sub-queue, or lost.
     if (now > options_.end + options_.drain_max) break;
     if (has_produced_ && now > last_message + kQuiet) break;
-    const bool rests = !is_over() && steady_clock::now() < rests_until;
-    if (rests) {
+    if (!is_over() && now < rests_until) {
       std::this_thread::sleep_until(std::min(rests_until, options_.end));
+    } else if (!is_over() && ledger_.open_count() < behaviour_.kept_count) {
+      std::this_thread::sleep_for(kTick);
     } else if (take(*client) == 0) {
       rests_until = steady_clock::now() + behaviour_.rest;
     } else {

@@ -22,6 +22,9 @@ struct Behaviour {
   uint64_t order_keys = 100;
   // The consumer rests so long, then takes all there is, and so on; 0: never rests.
   std::chrono::seconds rest{0};
+  // The consumer leaves so many in the queue: each message stays for minutes, and every segment
+  // that the others' messages have left holds a few of them.
+  uint64_t kept_count = 0;
   // Every so manyeth message is given back once; every so manyeth always. 0: none.
   uint64_t abort_once_every = 0;
   uint64_t abort_always_every = 0;
