@@ -1,6 +1,7 @@
 #include "tests/soak/load/soak_queue.h"
 
 #include <charconv>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -138,11 +139,13 @@ size_t SoakQueue::take(queue::QueueClient& client) {
   }
   std::vector<Received> kept;
   std::vector<uint64_t> given_back;
+  std::set<uint64_t> given_back_keys;  // what is behind them goes back too, to keep its order
   for (const v1::QueueMessage& message : lease->messages) {
     const Received received = received_of(message);
     ledger_.received(received);
-    if (gives_back(message, received.number)) {
+    if (given_back_keys.contains(received.order_key) || gives_back(message, received.number)) {
       given_back.push_back(received.lookup_id);
+      given_back_keys.insert(received.order_key);
     } else {
       kept.push_back(received);
     }
