@@ -58,7 +58,8 @@ class ConsumerCalls {
 
   // Ends what was sent; what waits goes on waiting.
   void on_disconnected();
-  // Ends what waits for a connection for too long; for a client that is not connected.
+  // Ends what waits for a connection for too long; for a client that is not connected, and says why
+  // where that is known.
   void expire(std::chrono::nanoseconds now, const std::string& why);
   void end_all(const Status& error);
 
