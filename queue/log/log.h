@@ -130,9 +130,11 @@ class Log {
     uint64_t record_count = 1;
     uint64_t digest_bytes = 0;
   };
-  // The same where each digest has at most 64 bytes, or as many as its payload.
+  // What a digest takes that is not as long as its record.
+  static constexpr uint64_t kDigestUsualBytes = 64;
+  // The same where each digest has at most that, or as many bytes as its payload.
   static Unit unit_of(uint64_t payload_bytes, uint64_t record_count) {
-    return {payload_bytes, record_count, payload_bytes + record_count * 64};
+    return {payload_bytes, record_count, payload_bytes + record_count * kDigestUsualBytes};
   }
 
   // True if the unit fits into the open group and its segment. While it does not, the group must

@@ -1,5 +1,5 @@
-// What a stranger can send to the queue, and what a log may hold as a message: frames and message
-// records of any bytes. What is read is written again as the same bytes.
+// What a stranger can send to the queue, and what a log may hold as a message: frames, message
+// records and digests of any bytes. What is read can be written and read again.
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -9,7 +9,7 @@
 #include "base/crc32c.h"
 #include "base/endian.h"
 #include "base/frame.h"
-#include "queue/message_record.h"
+#include "queue/state/message_record.h"
 #include "verbatim/v1/queue.pb.h"
 
 using namespace verbatim;  // NOLINT: a program of one file
@@ -34,9 +34,20 @@ void read_record(std::string_view payload) {
   const auto record = queue::decode_message_record(payload);
   if (!record) return;
   CHECK(queue::message_record_size(*record) == payload.size(), "a record is all of its payload");
-  std::string again;
-  queue::append_message_record(again, *record);
-  CHECK(again == payload, "a record is written as it was read");
+  std::string written(queue::message_record_size(*record), '\0');
+  queue::write_message_record(written.data(), *record);
+  const auto again = queue::decode_message_record(written);
+  CHECK(again && again->body == record->body && again->lookup_id == record->lookup_id,
+        "a record is written as it was read");
+}
+
+void read_digest(std::string_view bytes) {
+  const auto digest = queue::decode_digest(bytes);
+  if (!digest) return;
+  std::string written;
+  queue::encode_digest(*digest, written);
+  const auto again = queue::decode_digest(written);
+  CHECK(again && again->lookup_id == digest->lookup_id, "a digest is written as it was read");
 }
 
 }  // namespace
@@ -46,5 +57,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view input(reinterpret_cast<const char*>(data), size);
   read_frame(input);
   read_record(input.substr(1));
+  read_digest(input.substr(1));
   return 0;
 }
