@@ -65,7 +65,7 @@ class ZmqQueueClient final : public QueueClient {
   void watch();
   void watch_answers(std::chrono::nanoseconds now);
   uint64_t send_step(v1::QueueFrame frame);
-  bool send(const std::string& frame);
+  bool send(std::string frame);
   void send_all();
   void read_frames();
   void on_frame(v1::QueueFrame& frame);
@@ -97,6 +97,7 @@ class ZmqQueueClient final : public QueueClient {
   // Of the client's thread.
   base::ZmqContext context_;
   std::unique_ptr<base::ZmqSocket> socket_;
+  base::ZmqMessage message_;  // its memory is used again
   PutPipeline pipeline_;
   ProducerSession producer_;
   ConsumerCalls consumer_calls_;

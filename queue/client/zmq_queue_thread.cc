@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <random>
-#include <span>
 #include <utility>
 
 #include "base/frame.h"
@@ -231,8 +230,8 @@ uint64_t ZmqQueueClient::send_step(v1::QueueFrame frame) {
   return frame.request_id();
 }
 
-bool ZmqQueueClient::send(const std::string& frame) {
-  return socket_->send("", std::span(&frame, 1)).ok();
+bool ZmqQueueClient::send(std::string frame) {
+  return socket_->send_frame("", base::ZmqFrame(std::move(frame))).ok();
 }
 
 void ZmqQueueClient::send_all() {
@@ -245,7 +244,7 @@ void ZmqQueueClient::send_all() {
   }
   const auto send_from = [&](auto& origin) {
     while (auto frame = origin.next_frame(now, next_request_id_)) {
-      if (!send(*frame)) return false;
+      if (!send(*std::move(frame))) return false;
     }
     return true;
   };
@@ -256,11 +255,11 @@ void ZmqQueueClient::send_all() {
 
 void ZmqQueueClient::read_frames() {
   while (socket_ && !is_redialling_) {
-    const auto frames = socket_->receive();
-    if (!frames) return reconnect(frames.error().message());
-    if (!*frames) return;
+    const auto has_one = socket_->receive_frame(message_);
+    if (!has_one) return reconnect(has_one.error().message());
+    if (!*has_one) return;
     v1::QueueFrame frame;
-    if ((*frames)->size() != 1 || !base::decode_frame((*frames)->front(), frame).ok()) {
+    if (message_.frame_count != 1 || !base::decode_frame(message_.frame.bytes(), frame).ok()) {
       return reconnect("an answer cannot be read");
     }
     on_frame(frame);
@@ -284,7 +283,12 @@ void ZmqQueueClient::on_frame(v1::QueueFrame& frame) {
 }
 
 void ZmqQueueClient::on_hello_answer(const v1::QueueFrame& frame) {
+  const bool was_barred = is_barred_;
   is_barred_ = frame.has_refused() && frame.refused().reason() == v1::REFUSAL_REASON_NOT_PERMITTED;
+  if (is_barred_ && !was_barred) {
+    LOG_ERROR("queue client: kept out client={} address={}: {}", options_.client_name,
+              options_.address, frame.refused().detail());
+  }
   if (is_barred_) pipeline_.end_all(StatusCode::kPermissionDenied, "the client is not permitted");
   if (!frame.has_hello_reply()) return reconnect("refused: " + frame.refused().detail());
   const v1::QueueHelloReply& hello = frame.hello_reply();

@@ -15,7 +15,7 @@ from queue_actors import QueueActor, judge  # noqa: E402
 from verbatim_harness import Pipeline, wait_until  # noqa: E402
 
 DISK_MIB = 96
-FREE_MIN_BYTES = 40 << 20
+FREE_MIN_BYTES = 8 << 20
 BODY_BYTES = 16 << 10
 FULL = "REFUSAL_REASON_FULL"
 

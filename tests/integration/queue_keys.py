@@ -6,6 +6,7 @@ import glob
 import os
 import subprocess
 
+import grpc
 from queue_actors import QueueActor
 from verbatim_harness import BIN_DIR, Pipeline, room_post, wait_until
 
@@ -107,6 +108,13 @@ def what_is_not_listed_is_not_permitted(pipeline, keys):
                      "its key may not receive from this queue", "its key may not receive from this queue key=writer queue=other")
 
 
+def answers(pipeline):
+    try:
+        return pipeline.queue_info("other")
+    except grpc.RpcError:  # a connection to the service's former life
+        return None
+
+
 def a_producer_belongs_to_its_key(pipeline, keys, name):
     """ "writer" is the producer that the key of that name has used."""
     actor = QueueActor("put", name, f"tcp://127.0.0.1:{pipeline.ports['queue']}", pipeline.dir, flags(keys, "second-writer"),
@@ -160,6 +168,7 @@ with Pipeline("queue_keys", adapters=("count",)) as pipeline:
     a_producer_belongs_to_its_key(pipeline, keys, "rival")
     # To whom a producer belongs outlives the service.
     pipeline.queue.restart(kill=True)
+    wait_until(lambda: answers(pipeline), 20, "the admin calls to find the new service")
     a_producer_belongs_to_its_key(pipeline, keys, "rival-again")
     pipeline.stop()
     no_secret_is_shown(pipeline, keys)
