@@ -4,7 +4,7 @@ import collections
 import dataclasses
 import os
 
-from managed_process import ManagedProcess
+from managed_process import ManagedProcess, wait_until
 from verbatim_harness import BIN_DIR
 
 
@@ -18,6 +18,17 @@ class QueueActor(ManagedProcess):
         for flag, value in flags.items():
             arguments += ["--" + flag.replace("_", "-"), value]
         super().__init__(arguments, os.path.join(folder, name + ".log"), name=name)
+
+    def start(self):
+        """Returns when it ends properly on SIGTERM."""
+        super().start()
+        ready = f"ready pid={self.process.pid}"
+
+        def is_ready():
+            with open(self.log_path, encoding="utf-8", errors="replace") as log:
+                return ready in log.read()
+        wait_until(lambda: is_ready() or not self.is_running(), 30, lambda: f"{self.name} to be ready\n{self.tail()}")
+        return self
 
     def journal(self):
         """Its lines, each split at spaces."""

@@ -60,7 +60,7 @@ class OurQueue(Server):
         begin = time.monotonic()
         self._start([os.path.join(self.bin_dir, "verbatim-queue"), "--log-level=warn",
                      *(f"--set=queue.{key}={value}" for key, value in self.settings.items())])
-        ready = os.path.join(self.data_dir, "verbatim-queue.ready")
+        ready = os.path.join(self.data_dir, "queue.ready")
 
         def is_ready():
             if not self.process.is_running():
@@ -76,7 +76,7 @@ class OurQueue(Server):
 
     def endpoint(self, key):
         """A bound endpoint out of the ready file."""
-        with open(os.path.join(self.data_dir, "verbatim-queue.ready"), encoding="utf-8") as file:
+        with open(os.path.join(self.data_dir, "queue.ready"), encoding="utf-8") as file:
             return re.search(rf"^{key}=(.*)$", file.read(), re.MULTILINE).group(1)
 
     def drop_page_cache(self):

@@ -6,6 +6,8 @@
 //
 // Exit code: 0 done, or stopped with nothing under way; 1 something was refused for good; 2 wrong
 // usage or keys.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <string>
@@ -58,6 +60,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "verbatim-queue-actor: %s\n", curve.error().to_string().c_str());
     return 2;
   }
+  LOG_INFO("ready pid={}", ::getpid());
   options.curve = *std::move(curve);
   if (consume_command->parsed()) {
     consume.journal = journal;
