@@ -12,12 +12,16 @@ std::string encode_frame(const google::protobuf::MessageLite& message) {
   std::string frame;
   const size_t size = message.ByteSizeLong();
   frame.reserve(kFrameHeaderSize + size);
-  frame.append(kFrameMagic);
-  frame.append(4, '\0');
+  frame.append(kFrameHeaderSize, '\0');
   message.AppendToString(&frame);
+  finish_frame(frame);
+  return frame;
+}
+
+void finish_frame(std::string& frame) {
+  frame.replace(0, kFrameMagic.size(), kFrameMagic);
   put_le32(frame.data() + kFrameMagic.size(),
            crc32c(std::string_view(frame).substr(kFrameHeaderSize)));
-  return frame;
 }
 
 namespace {

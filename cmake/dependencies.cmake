@@ -42,6 +42,13 @@ add_library(foreign_absl_containers INTERFACE)
 target_link_libraries(foreign_absl_containers INTERFACE absl_raw_hash_set absl_hash)
 verbatim_foreign(libsodium libsodium)
 
+# An allocator for programs that take and give millions of small buffers a second (docs/adr/0014). The sanitizers bring their own.
+add_library(foreign_tcmalloc INTERFACE)
+if(NOT VERBATIM_SANITIZE)
+  target_link_libraries(foreign_tcmalloc INTERFACE
+    -Wl,--push-state,--no-as-needed tcmalloc_minimal -Wl,--pop-state)
+endif()
+
 # Optional: used by some targets only. REQUIRED where the target is created.
 foreach(optional libxslt re2)
   string(REGEX REPLACE "[^a-z0-9]" "_" optional_name ${optional})

@@ -32,6 +32,7 @@ QueueServiceOptions options_of(const v1::Queue& config) {
   options.core.log.segment_bytes =
       align_up(static_cast<uint64_t>(config.segment_bytes()), kBlockSize);
   options.core.log.background_spares = true;
+  options.core.log.spare_count = static_cast<size_t>(config.spare_segments());
   options.core.log.cache_bytes = static_cast<uint64_t>(config.cache_bytes());
   options.core.queues = {config.queues().begin(), config.queues().end()};
   if (config.probe_interval_ms() > 0) options.core.queues.emplace_back(kProbeQueue);

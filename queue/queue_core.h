@@ -33,6 +33,7 @@
 #include "base/file_system.h"
 #include "base/log_limit.h"
 #include "base/status.h"
+#include "queue/receive_frame.h"
 #include "queue/state/queue_store.h"
 #include "verbatim/v1/admin.pb.h"
 #include "verbatim/v1/queue.pb.h"
@@ -219,8 +220,7 @@ class QueueCore {
   bool may_serve(NamedQueue& queue, const Demand& demand);
   void serve_demands(NamedQueue& queue);
   void serve_all();
-  bool fill_reply(NamedQueue& queue, const std::vector<uint64_t>& lookup_ids,
-                  v1::ReceiveReply& reply);
+  bool fill_frame(NamedQueue& queue, const std::vector<uint64_t>& lookup_ids, ReceiveFrame& frame);
   struct Leased {
     uint64_t lease_id = 0;
     Lease* lease = nullptr;

@@ -144,12 +144,8 @@ bool QueueCore::serve(NamedQueue& queue, Demand& demand) {
   if (!store_->reserve(range_bytes, 1, range_bytes)) return false;
   const uint64_t lease_id = next_lease_id_++;
   std::vector<uint64_t> taken = store_->take(queue, limits, lease_id);
-  v1::QueueFrame frame;
-  frame.set_request_id(demand.request_id);
-  v1::ReceiveReply& body = *frame.mutable_receive_reply();
-  body.set_lease_id(lease_id);
-  base::put_le64(*body.mutable_log_id(), log().log_id());
-  if (!fill_reply(queue, taken, body)) return false;
+  ReceiveFrame frame(demand.request_id, lease_id, log().log_id());
+  if (!fill_frame(queue, taken, frame)) return false;
   if (demand.is_push) {
     demand.unsettled_count += static_cast<int64_t>(taken.size());
     for (const uint64_t id : taken) demand.unsettled_bytes += queue.index.find(id)->payload_size;
@@ -165,7 +161,7 @@ bool QueueCore::serve(NamedQueue& queue, Demand& demand) {
   lease.push_request_id = demand.is_push ? demand.request_id : 0;
   lease_ends_.insert({lease.until, lease_id});
   hold_reply(
-      {.outgoing = {.peer = demand.peer, .frame = base::encode_frame(frame), .lease_id = lease_id},
+      {.outgoing = {.peer = demand.peer, .frame = frame.finish(), .lease_id = lease_id},
        .is_push = demand.is_push});
   return true;
 }
@@ -192,28 +188,15 @@ void QueueCore::serve_all() {
   for (const auto& [id, queue] : store_->queues()) serve_demands(*queue);
 }
 
-bool QueueCore::fill_reply(NamedQueue& queue, const std::vector<uint64_t>& lookup_ids,
-                           v1::ReceiveReply& body) {
-  body.mutable_messages()->Reserve(static_cast<int>(lookup_ids.size()));
+bool QueueCore::fill_frame(NamedQueue& queue, const std::vector<uint64_t>& lookup_ids,
+                           ReceiveFrame& frame) {
+  size_t bytes = 0;
+  for (const uint64_t id : lookup_ids) bytes += queue.index.find(id)->payload_size;
+  frame.reserve(bytes);
   for (const uint64_t lookup_id : lookup_ids) {
     auto stored = store_->read(queue, lookup_id);
     if (!stored) return !fail(stored.error());
-    const MessageRecord& record = stored->record;
-    v1::QueueMessage* out = body.add_messages();
-    out->set_lookup_id(lookup_id);
-    out->set_delivery_count(queue.index.find(lookup_id)->delivery_count);
-    out->set_put_unix_ns(record.put_unix_ns);
-    out->set_source(record.source.data(), record.source.size());
-    out->set_source_count(record.source_count);
-    out->set_order_key(record.order_key.data(), record.order_key.size());
-    out->set_source_key(record.source_key.data(), record.source_key.size());
-    out->set_verdict(record.verdict.data(), record.verdict.size());
-    out->set_envelope(record.envelope.data(), record.envelope.size());
-    out->set_body(record.body.data(), record.body.size());
-    if (record.extra.empty()) continue;
-    out->set_label(std::move(*stored->extra.mutable_label()));
-    out->set_correlation_id(std::move(*stored->extra.mutable_correlation_id()));
-    *out->mutable_hops() = std::move(*stored->extra.mutable_hops());
+    frame.add(*stored, queue.index.find(lookup_id)->delivery_count);
   }
   return true;
 }

@@ -45,8 +45,8 @@ struct LogOptions {
   std::string directory;
   // At least 32 KiB.
   uint64_t segment_bytes = 64 * 1024 * 1024;
-  // Segments written ahead, at least two: the reserve (can_grow()), and the next one, which is
-  // written when the present one is half full.
+  // Segments written ahead at the start, at least two: the reserve (can_grow()), and the next one,
+  // which is written when the present one is half full. Later the others come from recycling.
   size_t spare_count = 2;
   // Writes them in a thread of its own. Else open() and write() do it, so that the order of all
   // operations on the disk is fixed, which tests want.

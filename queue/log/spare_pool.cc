@@ -12,6 +12,8 @@ namespace verbatim::queue {
 namespace {
 
 constexpr std::chrono::seconds kRetryAfter{1};
+// The reserve, and the next one.
+constexpr size_t kAheadCount = 2;
 // Zeros reach the disk in pieces, so that groups do not wait behind a whole segment of them.
 constexpr uint64_t kPieceBytes = 4 * 1024 * 1024;
 
@@ -22,7 +24,7 @@ SparePool::SparePool(base::FileSystem& file_system, std::string directory,
     : file_system_(file_system),
       directory_(std::move(directory)),
       options_(options),
-      count_(std::max<size_t>(options.count, 2)),
+      count_(std::max(options.count, kAheadCount)),
       wanted_count_(count_ - 1) {}
 
 SparePool::~SparePool() {
@@ -45,7 +47,7 @@ void SparePool::start() {
 void SparePool::prepare_next() {
   {
     base::MutexLock lock(mutex_);
-    wanted_count_ = count_;
+    wanted_count_ = usual_count() + 1;
     changed_.notify_all();
   }
   if (!options_.in_background) refill();
@@ -73,11 +75,11 @@ bool SparePool::can_grow() const {
 Result<std::string> SparePool::take() {
   base::MutexLock lock(mutex_);
   if (thread_.joinable()) {
-    wanted_count_ = count_;
+    wanted_count_ = usual_count() + 1;
     changed_.notify_all();
     changed_.wait(mutex_, [this]() REQUIRES(mutex_) { return names_.size() > 1 || has_failed_; });
   }
-  wanted_count_ = count_ - 1;
+  wanted_count_ = usual_count();
   if (names_.empty() || (names_.size() == 1 && !has_failed_)) {
     lock.unlock();
     auto made = write_spare();
@@ -102,12 +104,16 @@ void SparePool::refill() {
     names_.push_back(*std::move(name));
     has_failed_ = false;
   }
+  has_filled_ = true;
 }
+
+size_t SparePool::usual_count() const { return (has_filled_ ? kAheadCount : count_) - 1; }
 
 void SparePool::run() {
   base::MutexLock lock(mutex_);
   while (!is_stopping_) {
     if (!is_short()) {
+      has_filled_ = true;
       changed_.wait(mutex_, [this]() REQUIRES(mutex_) { return is_stopping_ || is_short(); });
       continue;
     }

@@ -6,7 +6,8 @@
 // fit.
 //
 // I1 A spare in the pool has its whole length and a synced header.
-// I2 None is written beyond `count`; of segments given up, one more is kept.
+// I2 `count` are written at the start; later none beyond two, because a burst that has used up the
+//    others needs the disk for itself. Of segments given up, `count` and one more are kept.
 //
 // Threads: any. In the background, one thread writes what is missing and tries again every second
 // after a failure; else refill() does it in the caller's.
@@ -38,8 +39,8 @@ class SparePool {
 
   // After the folder was read: from now on spares carry this log's id.
   void set_log_id(uint64_t log_id) { log_id_ = log_id; }
-  // Writes all but the one ahead, in the background or here. That the disk takes no more is no
-  // error.
+  // Writes all of `count` but the one ahead, in the background or here. That the disk takes no more
+  // is no error.
   void start();
   // The one ahead will soon be needed: writes it likewise.
   void prepare_next();
@@ -58,6 +59,8 @@ class SparePool {
   void run();
   void refill();
   bool is_short() const REQUIRES(mutex_) { return names_.size() < wanted_count_; }
+  // What is there at least while nothing more is announced.
+  size_t usual_count() const REQUIRES(mutex_);
   Result<std::string> write_spare();
   Status fill(const std::string& name);
   // Notes that no more can be made, once for each time it begins.
@@ -76,6 +79,7 @@ class SparePool {
   std::vector<std::string> names_ GUARDED_BY(mutex_);
   size_t wanted_count_ GUARDED_BY(mutex_);
   bool has_failed_ GUARDED_BY(mutex_) = false;
+  bool has_filled_ GUARDED_BY(mutex_) = false;  // all that the start writes
   std::thread thread_;
 };
 
