@@ -20,7 +20,8 @@ inline constexpr size_t kFrameHeaderSize = 8;
 // Gives header and message as one frame.
 std::string encode_frame(const google::protobuf::MessageLite& message);
 
-// Writes the header into the first kFrameHeaderSize bytes of a frame whose message is there already.
+// Writes the header into the first kFrameHeaderSize bytes of a frame whose message is there
+// already.
 void finish_frame(std::string& frame);
 
 // Checks the header and parses the rest into `message`, which after kInvalidArgument holds the

@@ -105,9 +105,10 @@ int run(const v1::Queue& config) {
     if (!(*service)->failure().ok()) return kExitLogFailed;
   }
   LOG_INFO("verbatim-queue is stopping");
+  // First of all, so that clients hear at once that the service stops.
+  (*service)->stop();
   (*grpc)->stop();
   (*operations)->stop();
-  (*service)->stop();
   return (*service)->failure().ok() ? 0 : kExitLogFailed;
 }
 

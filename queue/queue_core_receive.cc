@@ -160,9 +160,8 @@ bool QueueCore::serve(NamedQueue& queue, Demand& demand) {
   lease.until = clock_.monotonic() + lease_time;
   lease.push_request_id = demand.is_push ? demand.request_id : 0;
   lease_ends_.insert({lease.until, lease_id});
-  hold_reply(
-      {.outgoing = {.peer = demand.peer, .frame = frame.finish(), .lease_id = lease_id},
-       .is_push = demand.is_push});
+  hold_reply({.outgoing = {.peer = demand.peer, .frame = frame.finish(), .lease_id = lease_id},
+              .is_push = demand.is_push});
   return true;
 }
 

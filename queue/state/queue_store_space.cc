@@ -89,8 +89,8 @@ void QueueStore::expire_source_keys() {
 
 // How far the disk space is above twice the live bytes and the spares that were asked for.
 int64_t QueueStore::excess_bytes() const {
-  const auto wanted_spares =
-      static_cast<int64_t>((std::max<size_t>(options_.log.spare_count, 2) - 2) * log_->segment_bytes());
+  const auto wanted_spares = static_cast<int64_t>(
+      (std::max<size_t>(options_.log.spare_count, 2) - 2) * log_->segment_bytes());
   return static_cast<int64_t>(log_->disk_bytes()) - 2 * live_bytes() - wanted_spares;
 }
 
