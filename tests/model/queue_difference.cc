@@ -74,6 +74,17 @@ void compare_counters(const NamedQueue& is, const Queue& should, Comparison& com
   }
   comparison.is_same(name + ": what came and has not left", is.index.count(),
                      is.accepted_count + is.moved_in_count - left);
+  comparison.is_same(name + ": tries per cycle", tries_per_cycle(is.settings),
+                     should.settings.tries_per_cycle);
+  comparison.is_same(name + ": tries", tries_max(is.settings),
+                     should.settings.tries_per_cycle * should.settings.cycles);
+  comparison.is_same(name + ": delay between cycles",
+                     retry_cycle_delay(is.settings).count() * kMillisecond,
+                     should.settings.cycle_delay);
+  comparison.is_same(name + ": quota", is.settings.quota_messages(),
+                     should.settings.quota_messages);
+  comparison.is_same(name + ": journal", is.settings.has_journal(), should.settings.has_journal);
+  comparison.is_same(name + ": is full", is.is_full, should.is_full);
   const auto flags = [](bool put, bool receive, bool held, bool deleting) {
     return fmt::format("put-paused={} receive-paused={} held={} deleting={}", put, receive, held,
                        deleting);

@@ -1,8 +1,10 @@
 // Thousands of short random histories against the queue and its model (queue_history.h). What fails
 // is made smaller by RapidCheck until no step can be left out, and told as a story.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
+#include <cstdlib>
 #include <iostream>
 #include <random>
 #include <sstream>
@@ -50,7 +52,7 @@ rc::Gen<Steps> histories(size_t step_count) {
   return rc::Gen<Steps>([step_count](const rc::Random& seed, int) {
     rc::Random copy = seed;
     std::mt19937_64 random(copy.next());
-    Steps steps(step_count);
+    Steps steps(1 + random() % step_count);
     for (Step& step : steps) step = random_step(random);
     return rc::shrinkable::shrinkRecur(std::move(steps), [](const Steps& longer) {
       return rc::seq::concat(rc::shrink::removeChunks(longer),
@@ -61,7 +63,7 @@ rc::Gen<Steps> histories(size_t step_count) {
 
 struct Search {
   int history_count = 0;
-  size_t step_count = 40;
+  size_t step_count = 60;  // at most
   bool shrinks = true;
 };
 // What was found wrong first, as a story; empty: nothing in all histories.
@@ -75,6 +77,8 @@ std::string search(const CoreOptions& options, const Search& how, HistoryTotals&
     for (const std::string& line : result.story) story += line + "\n";
     RC_FAIL(result.wrong);
   };
+  // What RapidCheck says of itself is the same seed.
+  setenv("RC_PARAMS", fmt::format("seed={}", testing::test_seed()).c_str(), 1);
   rc::detail::TestParams params;
   params.seed = testing::test_seed();
   params.maxSuccess = how.history_count;
