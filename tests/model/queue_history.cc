@@ -52,6 +52,7 @@ class History {
       run_step(step);
     }
     if (result_.wrong.empty()) finish();
+    ++totals_.history_count;
     totals_.step_count += static_cast<int64_t>(steps.size());
     return std::move(result_);
   }
@@ -225,7 +226,10 @@ class History {
     for (bool is_open = true; is_open && !is_dead_;) {
       const uint64_t oldest = core_->log().oldest_generation();
       core_->tick();
-      if (!core_->fatal().ok()) fail("fatal: " + core_->fatal().to_string());
+      if (!core_->fatal().ok()) {
+        is_dead_ = true;
+        return true;
+      }
       totals_.recycled_count += static_cast<int64_t>(core_->log().oldest_generation() - oldest);
       is_open = core_->log().is_group_open();
       has_written = has_written || is_open;

@@ -53,6 +53,7 @@ std::ostream& operator<<(std::ostream& out, const Step& step);
 
 // Over all histories.
 struct HistoryTotals {
+  int64_t history_count = 0;
   int64_t step_count = 0;
   int64_t crash_count = 0;
   int64_t recycled_count = 0;

@@ -20,7 +20,7 @@
 namespace verbatim::queue::model {
 
 inline constexpr int64_t kMillisecond = 1'000'000;
-inline constexpr int64_t kWindow = 20'000 * kMillisecond;
+inline constexpr int64_t kWindow = 5'000 * kMillisecond;
 
 struct Hop {
   std::string queue;

@@ -102,5 +102,43 @@ TEST(QueueModel, EveryHistoryOfTheQueueIsOneOfTheModel) {
             << " disk_above_twice_live_max_segments=" << totals.excess_segments_max << "\n";
 }
 
+#if defined(VERBATIM_FAULT_POINTS)
+struct Planted {
+  const char* name;
+  bool Canaries::*fault;
+};
+void PrintTo(const Planted& planted, std::ostream* out) { *out << planted.name; }
+
+class QueueModelCanary : public ::testing::TestWithParam<Planted> {};
+
+TEST_P(QueueModelCanary, IsFound) {
+  ASSERT_TRUE(init_log("queue_model_test", "error").ok());
+  CoreOptions options = history_options();
+  options.canaries.*GetParam().fault = true;
+  HistoryTotals totals;
+  const std::string wrong = search(options, {.history_count = 500, .shrinks = false}, totals);
+  EXPECT_FALSE(wrong.empty());
+  std::cout << "queue_model_canary: " << GetParam().name << " found after " << totals.history_count
+            << " histories\n";
+}
+
+constexpr Planted kPlanted[] = {
+    {"AnswersBeforeSync", &Canaries::answers_before_sync},
+    {"StoresRepeatsOfSourceKeys", &Canaries::stores_repeats_of_source_keys},
+    {"TakesPutsOutOfSequence", &Canaries::takes_puts_out_of_sequence},
+    {"ForgetsProducers", &Canaries::forgets_producers},
+    {"ForgetsDeliveries", &Canaries::forgets_deliveries},
+    {"LetsKeysBeOvertaken", &Canaries::lets_keys_be_overtaken},
+    {"MovesWithoutRemoval", &Canaries::moves_without_removal},
+    {"MovesInTwoGroups", &Canaries::moves_in_two_groups},
+    {"PurgesByDropping", &Canaries::purges_by_dropping},
+    {"SkipsTheJournal", &Canaries::skips_the_journal},
+    {"DestroysInSpiteOfHold", &Canaries::destroys_in_spite_of_hold},
+    {"ReusesLookupIds", &Canaries::reuses_lookup_ids},
+};
+INSTANTIATE_TEST_SUITE_P(Planted, QueueModelCanary, ::testing::ValuesIn(kPlanted),
+                         [](const auto& one) { return std::string(one.param.name); });
+#endif
+
 }  // namespace
 }  // namespace verbatim::queue::model
