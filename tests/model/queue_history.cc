@@ -614,7 +614,10 @@ void History::transfer(const Step& step) {
   expect(started ? Status() : started.error(), is_ok, "a transfer");
   if (!started || !is_ok || is_dead_) return;
   const uint64_t up_to = model_.queues[from].next_lookup_id - 1;
-  settle([&] { model_.transfer(from, to, reason, order_key, up_to); });
+  settle([&] {
+    // It may have been deleted at last.
+    if (model_.find(from) != nullptr) model_.transfer(from, to, reason, order_key, up_to);
+  });
   if (!is_dead_ && !core_->transfer_progress(*started)->is_done()) fail("a transfer does not end");
 }
 

@@ -21,7 +21,7 @@ using Steps = std::vector<Step>;
 Step random_step(std::mt19937_64& random) {
   // How often, in this order: StepKind.
   static std::discrete_distribution<int> kinds{24, 1, 3, 1, 1, 16, 12, 8, 2, 1, 7, 1,
-                                               2,  2, 2, 2, 3, 4,  2,  1, 2, 1, 2};
+                                               3,  2, 2, 3, 4, 4,  3,  3, 3, 1, 2};
   static std::discrete_distribution<int> dooms{92, 3, 3, 2};
   Step step;
   step.kind = static_cast<StepKind>(kinds(random));
@@ -116,7 +116,7 @@ TEST_P(QueueModelCanary, IsFound) {
   CoreOptions options = history_options();
   options.canaries.*GetParam().fault = true;
   HistoryTotals totals;
-  const std::string wrong = search(options, {.history_count = 500, .shrinks = false}, totals);
+  const std::string wrong = search(options, {.history_count = 3'000, .shrinks = false}, totals);
   EXPECT_FALSE(wrong.empty());
   std::cout << "queue_model_canary: " << GetParam().name << " found after " << totals.history_count
             << " histories\n";
