@@ -45,7 +45,8 @@ Result<std::unique_ptr<QueueCore>> QueueCore::open(base::FileSystem& file_system
                    QueueStore::open(file_system, clock,
                                     {.log = options.log,
                                      .source_key_window = options.source_key_window,
-                                     .copy_bytes_per_second = options.copy_bytes_per_second}));
+                                     .copy_bytes_per_second = options.copy_bytes_per_second,
+                                     .canaries = options.canaries}));
   RETURN_IF_ERROR(core->check_options());
   RETURN_IF_ERROR(core->make_configured_queues());
   core->recover_tries();
@@ -233,6 +234,7 @@ std::unique_ptr<LogGroup> QueueCore::seal() {
   auto group = log().seal();
   if (!group) return nullptr;
   behind_flight_ = std::exchange(behind_open_, {});
+  if (options_.canaries.answers_before_sync) release_replies(behind_flight_);
   run_waiting();
   return group;
 }

@@ -34,6 +34,7 @@
 #include "base/log_limit.h"
 #include "base/status.h"
 #include "queue/receive_frame.h"
+#include "queue/state/canaries.h"
 #include "queue/state/queue_store.h"
 #include "verbatim/v1/admin.pb.h"
 #include "verbatim/v1/queue.pb.h"
@@ -66,6 +67,7 @@ struct CoreOptions {
   // everyone may everything.
   std::function<bool(std::string_view user, std::string_view queue)> may_put;
   std::function<bool(std::string_view user, std::string_view queue)> may_receive;
+  Canaries canaries;
 };
 
 // A reply on its way out.

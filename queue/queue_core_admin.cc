@@ -139,7 +139,8 @@ Result<v1::DestroyDeadLettersResponse> QueueCore::destroy_dead_letters(
   }
   NamedQueue* const parent = store_->find(parent_of(name));
   ASSIGN_OR_RETURN(NamedQueue * queue, queue_to_change(name));
-  if (queue->flags.is_held() || (parent != nullptr && parent->flags.is_held())) {
+  const bool is_held = queue->flags.is_held() || (parent != nullptr && parent->flags.is_held());
+  if (is_held && !options_.canaries.destroys_in_spite_of_hold) {
     return failed_precondition("the queue is held: nothing of it is destroyed");
   }
   const auto now = clock_.monotonic();

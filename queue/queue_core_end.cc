@@ -76,7 +76,7 @@ bool QueueCore::reserve_commit(NamedQueue& queue, const std::vector<uint64_t>& l
 // The messages leave, after reserve_commit(). False: the log failed.
 bool QueueCore::commit_part(NamedQueue& queue, const std::vector<uint64_t>& lookup_ids) {
   for (const uint64_t id : lookup_ids) {
-    if (queue.settings.has_journal()) {
+    if (queue.settings.has_journal() && !options_.canaries.skips_the_journal) {
       NamedQueue& journal = *store_->find(sub_queue(parent_of(queue.name), kJournal));
       const auto copied =
           store_->copy(queue, id, journal, {.reason = v1::END_REASON_JOURNALED, .detail = {}});
@@ -95,8 +95,14 @@ bool QueueCore::reserve_move(NamedQueue& from, uint64_t lookup_id) {
 // After reserve_move(). False: the log failed.
 bool QueueCore::move_message(NamedQueue& from, uint64_t lookup_id, NamedQueue& to,
                              const QueueStore::Hop& hop) {
-  const auto copied = store_->copy(from, lookup_id, to, hop);
-  if (!copied) return !fail(copied.error());
+  const Canaries& canaries = options_.canaries;
+  const bool is_purge = hop.reason == v1::END_REASON_PURGED;
+  if (!is_purge || !canaries.purges_by_dropping) {
+    const auto copied = store_->copy(from, lookup_id, to, hop);
+    if (!copied) return !fail(copied.error());
+  }
+  if (canaries.moves_without_removal) return true;
+  if (is_purge && canaries.moves_in_two_groups && fail(commit_group())) return false;
   const bool is_end = hop.reason != v1::END_REASON_MOVED && hop.reason != v1::END_REASON_REDRIVEN;
   if (is_end && !acknowledge_end(from, lookup_id, hop.reason)) return false;
   store_->remove(from, {lookup_id}, {.reason = hop.reason});

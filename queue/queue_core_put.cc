@@ -199,7 +199,9 @@ std::optional<v1::Refused> QueueCore::check_numbers(const NamedQueue& queue,
   const bool is_forgotten =
       repeat_count > 0 &&
       queue.producers.answers(put.producer(), put.first_sequence(), repeat_count).empty();
-  if (put.first_sequence() > expected || is_forgotten) {
+  const bool is_gap =
+      put.first_sequence() > expected && !options_.canaries.takes_puts_out_of_sequence;
+  if (is_gap || is_forgotten) {
     v1::Refused refusal = refused(v1::REFUSAL_REASON_OUT_OF_SEQUENCE,
                                   is_forgotten ? "stored, but its answer is no longer known"
                                                : "a put before this one is missing");
@@ -288,7 +290,7 @@ bool QueueCore::store_put(NamedQueue& queue, const v1::Put& put, size_t repeat_c
   for (int i = static_cast<int>(repeat_count); i < put.messages_size(); ++i) {
     const v1::PutMessage& message = put.messages(i);
     v1::PutResult* result = answers.add_results();
-    if (!message.source_key().empty()) {
+    if (!message.source_key().empty() && !options_.canaries.stores_repeats_of_source_keys) {
       auto repeat = store_->find_repeat(queue, message.source_key(), now);
       if (!repeat) return !fail(repeat.error());
       if (*repeat) {

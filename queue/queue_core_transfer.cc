@@ -96,6 +96,9 @@ Result<uint64_t> QueueCore::start_transfer(const v1::TransferRequest& request) {
       return invalid_argument("kind is purge, move or redrive");
   }
   if (to == from) return invalid_argument("a queue is not moved to itself");
+  if (to != nullptr && to->flags.is_deleting()) {
+    return failed_precondition("the queue to move to is being deleted: " + to->name);
+  }
   if (sub_name_of(from->name) == kJournal && request.kind() != v1::TransferRequest::KIND_MOVE) {
     return invalid_argument("a journal is trimmed, not purged or redriven");
   }
@@ -185,7 +188,9 @@ void QueueCore::step_transfer(Transfer& transfer) {
 void QueueCore::finish_deletion(Transfer& transfer) {
   NamedQueue& queue = *store_->queues().at(transfer.from_id);
   if (queue.index.count() > 0) {
+    // Also what has come since: acknowledgements, the end of a move that was under way.
     transfer.next_lookup_id = 1;
+    transfer.last_lookup_id = queue.next_lookup_id - 1;
     return;
   }
   if (!store_->reserve(QueueStore::kRecordBytes, 1)) return;
@@ -241,7 +246,11 @@ bool QueueCore::transfer_one(Transfer& transfer, NamedQueue& from, uint64_t look
   }
   if (!reserve_move(from, lookup_id)) return false;
   NamedQueue* to = target_of(transfer, from, stored);
-  if (to == nullptr) return needs_origin ? skip() : false;
+  if (to == nullptr && needs_origin) return skip();
+  if (to == nullptr) {
+    if (transfer.to_id != 0) finish_transfer(transfer, "the queue to move to is gone");
+    return false;
+  }
   std::string detail = transfer.request.reason().substr(0, 256);
   if (!move_message(from, lookup_id, *to, {.reason = transfer.reason, .detail = detail})) {
     return false;

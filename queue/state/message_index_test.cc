@@ -197,6 +197,19 @@ TEST(SourceKeys, AKeyIsForgottenOnceAfterTheWindowWhereverItsRecordsLie) {
   EXPECT_EQ(keys.bytes(), 0u);
 }
 
+TEST(SourceKeys, AnOldMessageThatIsCopiedForwardDoesNotTakeItsKeyBack) {
+  SourceKeys keys(std::chrono::milliseconds(10));
+  const SourceKeyHash key = source_key_hash("key");
+  const auto at = [](uint64_t generation) { return PackedPosition(LogPosition{generation, 4096}); };
+  keys.add(key, {.lookup_id = 1, .put_unix_ns = 0, .position = at(1)});
+  keys.add(key, {.lookup_id = 2, .put_unix_ns = 20'000'000, .position = at(2)});
+  keys.add(key, {.lookup_id = 1, .put_unix_ns = 0, .position = at(3)});
+  const auto found = keys.find(key, 21'000'000);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->lookup_id, 2u);
+  EXPECT_FALSE(keys.has_keys_of(3));
+}
+
 TEST(SourceKeys, ANewerRecordOfAKeyReplacesThePlaceOfTheOldOne) {
   SourceKeys keys(std::chrono::milliseconds(10));
   keys.add(kA, state(1, 0, 1));

@@ -69,7 +69,8 @@ NamedQueue& QueueStore::make_queue(const std::string& name, const v1::QueueSetti
   made.set_name(name);
   *made.mutable_settings() = settings;
   const auto retired = retired_names_.find(name);
-  made.set_next_lookup_id(retired == retired_names_.end() ? 1 : retired->second);
+  const bool is_new = retired == retired_names_.end() || options_.canaries.reuses_lookup_ids;
+  made.set_next_lookup_id(is_new ? 1 : retired->second);
   log_->append(RecordType::kQueueMade, made.SerializeAsString());
   NamedQueue& queue = queue_of(made.queue_id());
   queue.name = name;
@@ -112,7 +113,8 @@ uint64_t QueueStore::append_message(NamedQueue& queue, MessageRecord& record, Re
   record.queue_id = queue.id;
   const auto size = static_cast<uint32_t>(message_record_size(record));
   write_message_record(log_->begin_record(size), record);
-  const MessageDigest digest = digest_of(record);
+  MessageDigest digest = digest_of(record);
+  if (options_.canaries.lets_keys_be_overtaken) digest.order_key_hash = record.lookup_id;
   encode_digest(digest, digest_);
   const LogPosition position = log_->end_record(type, digest_);
   if (digest.has_source_key) {

@@ -25,6 +25,7 @@
 #include "base/file_system.h"
 #include "base/status.h"
 #include "queue/log/log.h"
+#include "queue/state/canaries.h"
 #include "queue/state/message_record.h"
 #include "queue/state/named_queue.h"
 #include "verbatim/v1/queue_log.pb.h"
@@ -36,6 +37,7 @@ struct StoreOptions {
   std::chrono::milliseconds source_key_window{900'000};
   // Copying forward: see I4.
   int64_t copy_bytes_per_second = 64 * 1024 * 1024;
+  Canaries canaries;
 };
 
 // A message as it lies in the log; the views are valid until the log is changed.

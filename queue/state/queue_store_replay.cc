@@ -169,7 +169,7 @@ void QueueStore::apply_put(const v1::LogPut& put) {
   for (const v1::LogRun& run : put.runs()) {
     if (run.is_repeat()) queue.repeat_count += static_cast<int64_t>(run.count());
   }
-  queue.producers.add(put);
+  if (!options_.canaries.forgets_producers) queue.producers.add(put);
 }
 
 // `counts`: the control state is not in a later snapshot.
@@ -188,7 +188,7 @@ Status QueueStore::apply_ranges(RecordType type, const v1::LogRanges& ranges, bo
         unuse_segment(message->position.unpack(), message->payload_size);
         queue.index.unload(id);
       } else if (type == RecordType::kDelivered) {
-        queue.index.load_delivery(id);
+        if (!options_.canaries.forgets_deliveries) queue.index.load_delivery(id);
       } else {
         queue.index.load_return(id, ranges.is_untried());
         if (ranges.not_before_unix_ns() != 0) {

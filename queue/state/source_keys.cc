@@ -12,8 +12,14 @@ std::optional<SourceKeyState> SourceKeys::find(const SourceKeyHash& key,
 }
 
 void SourceKeys::add(const SourceKeyHash& key, const SourceKeyState& state) {
-  const auto [it, is_new] = keys_.insert_or_assign(key, state);
-  if (is_new) live_bytes_ += kLogBytesPerKey;
+  const auto [it, is_new] = keys_.try_emplace(key, state);
+  if (is_new) {
+    live_bytes_ += kLogBytesPerKey;
+  } else if (it->second.lookup_id > state.lookup_id) {
+    return;
+  } else {
+    it->second = state;
+  }
   by_generation_[state.position.generation()].push_back(key);
 }
 

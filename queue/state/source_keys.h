@@ -36,7 +36,8 @@ class SourceKeys {
   // Nothing for a key that is not known or past the window. Who gets one compares the key's bytes
   // in the record.
   std::optional<SourceKeyState> find(const SourceKeyHash& key, int64_t unix_now_ns) const;
-  // A new key, or a newer record of a known one.
+  // A new key, or a newer record of a known one. Nothing if a message behind that one, put when the
+  // window had passed, has the key: the older one may still be copied forward.
   void add(const SourceKeyHash& key, const SourceKeyState& state);
 
   // Forgets up to `count` keys past the window.
