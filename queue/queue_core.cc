@@ -325,6 +325,19 @@ void QueueCore::tick() {
   serve_all();
 }
 
+void QueueCore::verify_some() {
+  if (is_verified_) return;
+  const auto has_more = log().verify_step();
+  if (has_more) {
+    is_verified_ = !*has_more;
+    return;
+  }
+  // A disk that cannot be read is found by the next message that is delivered from it.
+  is_verified_ = has_more.error().code() != StatusCode::kDataLoss;
+  LOG_ERROR("the log is damaged, found after the start: {}", has_more.error().to_string());
+  if (damage_count_++ == 0) damage_ = has_more.error().message();
+}
+
 void QueueCore::start_stopping() {
   is_stopping_ = true;
   expire_receives();

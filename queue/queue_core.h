@@ -114,6 +114,9 @@ class QueueCore {
 
   // A read of the log failed: the service must end.
   const Status& fatal() const { return fatal_; }
+  // Reads a piece of what the start has taken from summaries, and checks it; for times with nothing
+  // else to do. Damage is an alarm: what is whole goes on being delivered.
+  void verify_some();
   uint64_t garbage_count() const { return garbage_count_; }
 
   // --- for QueueAdminService: queue_core_admin.cc. What changes something has appended its records
@@ -328,6 +331,9 @@ class QueueCore {
   std::vector<HeldReply> behind_flight_;
   std::vector<Outgoing> outgoing_;
   uint64_t garbage_count_ = 0;
+  bool is_verified_ = false;
+  int64_t damage_count_ = 0;
+  std::string damage_;  // the first that was found
   int64_t not_permitted_count_ = 0;
   std::chrono::nanoseconds not_permitted_at_{};
   std::string not_permitted_who_;

@@ -154,6 +154,13 @@ std::vector<base::AlarmCondition> QueueCore::alarm_conditions() const {
   const auto raise = [&alarms](std::string name, std::string subject, std::string text) {
     alarms.push_back({std::move(name), std::move(subject), std::move(text)});
   };
+  if (damage_count_ > 0) {
+    raise(
+        "log-damaged", "",
+        fmt::format("{} damaged places in the log, the first: {}; a message that lies there cannot "
+                    "be delivered: see the runbook before anything is restarted",
+                    damage_count_, damage_));
+  }
   if (is_disk_full_) {
     raise("disk-full", "",
           fmt::format("the disk is nearly full: puts are refused free_bytes={} "

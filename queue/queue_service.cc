@@ -153,6 +153,7 @@ void QueueService::run() {
     core_->tick();
     write_log();
     send_replies();
+    if (*polled == 0) core_->verify_some();
     if (!core_->fatal().ok()) fail(core_->fatal());
   }
   finish();

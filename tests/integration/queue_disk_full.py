@@ -13,6 +13,7 @@ small_disk.enter_own_mounts()
 import grpc  # noqa: E402
 from queue_actors import QueueActor, judge  # noqa: E402
 from verbatim_harness import Pipeline, wait_until  # noqa: E402
+from verbatim.v1 import admin_pb2  # noqa: E402
 
 DISK_MIB = 96
 FREE_MIN_BYTES = 8 << 20
@@ -59,7 +60,17 @@ class Story:
         return seen
 
     def expect_alarm(self, is_raised):
-        del is_raised
+        """The alarm of the disk, or of a quota, is raised; or all of them are over."""
+        names = {"disk-full", "service-full", "queue-full"}
+
+        def raised():
+            try:
+                answer = self.pipeline.queue_admin().ListAlarms(admin_pb2.ListAlarmsRequest(), timeout=10)
+            except grpc.RpcError:  # a connection to its former life
+                return None
+            return {alarm.name for alarm in answer.alarms if alarm.is_raised} & names
+        wait_until(lambda: raised() is not None and bool(raised()) == is_raised, 30,
+                   lambda: f"an alarm {'raised' if is_raised else 'cleared'}, there are {raised()}")
 
     def wait_empty(self, what):
         def is_empty():
