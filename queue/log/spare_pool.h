@@ -7,7 +7,7 @@
 //
 // I1 A spare in the pool has its whole length and a synced header.
 // I2 `count` are written at the start; later none beyond two, because a burst that has used up the
-//    others needs the disk for itself. Of segments given up, `count` and one more are kept.
+//    others needs the disk for itself. Of segments given up, as many are kept.
 //
 // Threads: any. In the background, one thread writes what is missing and tries again every second
 // after a failure; else refill() does it in the caller's.

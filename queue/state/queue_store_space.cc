@@ -107,6 +107,9 @@ Status QueueStore::recycle() {
   is_in_hurry_ = excess > kCopyHurrySegments * segment;
   is_short_of_space_ = has_older && excess > kBoundSegments * segment;
   if (!has_older || (!copying_ && excess <= kCopyBeginSegments * segment)) return {};
+  // Two segments and the spares are within the bound whatever they hold; and what flows through is
+  // gone from the older one by itself.
+  if (!copying_ && log_->segment_count() == 2 && !is_short_of_space_) return {};
   if (!copying_) {
     copying_ = Copying{.generation = log_->oldest_generation()};
   } else if (copying_->sync_count == log_->stats().sync_count) {
