@@ -99,7 +99,6 @@ void compare_counters(const NamedQueue& is, const Queue& should, Comparison& com
 void compare_queue(const NamedQueue& is, const Queue& should, Comparison& comparison) {
   compare_counters(is, should, comparison);
   for (const auto& [name, producer] : should.producers) {
-    const Producer empty;
     const auto* known = is.producers.find(name);
     comparison.is_same(is.name + ": epoch of " + name, known != nullptr ? known->epoch : 0,
                        producer.epoch);

@@ -22,6 +22,9 @@ using testing::FaultFileSystem;
 using testing::IoKind;
 using testing::PowerSwitch;
 
+// Ticks in which the service may write without being asked for anything.
+constexpr int kTickMaxCount = 500;
+
 constexpr std::array<const char*, static_cast<size_t>(StepKind::kCount)> kNames = {
     "put",           "put-out-of-sequence",
     "put-again",     "put-stale",
@@ -223,7 +226,9 @@ class History {
   // All that is due now.
   bool tick_core() {
     bool has_written = false;
-    for (bool is_open = true; is_open && !is_dead_;) {
+    int count = 0;
+    for (bool is_open = true; is_open && !is_dead_ && result_.wrong.empty();) {
+      if (++count > kTickMaxCount) fail("the service writes for ever");
       const uint64_t oldest = core_->log().oldest_generation();
       core_->tick();
       if (!core_->fatal().ok()) {
