@@ -204,6 +204,8 @@ class Log {
   uint64_t oldest_generation() const { return oldest_generation_; }
   uint64_t newest_generation() const { return end_.generation; }
   size_t segment_count() const { return segments_.size(); }
+  // Whether a segment that is given up may be kept though there are enough spares.
+  void keep_one_more_spare(bool is_allowed) { files_->keep_one_more_spare(is_allowed); }
   size_t spare_count() const { return files_->spare_count(); }
   uint64_t segment_bytes() const { return options_.segment_bytes; }
   // Of all segment files, spares and those on their way out included.

@@ -54,6 +54,8 @@ class SegmentFiles {
   uint64_t log_id() const { return log_id_; }
   // Above every generation seen so far (I3).
   uint64_t highest_generation() const { return highest_generation_; }
+  // Whether one spare more than asked for may be kept: see SparePool.
+  void keep_one_more_spare(bool is_allowed) { spares_.keep_one_more(is_allowed); }
   size_t spare_count() const { return spares_.count(); }
   // False: the disk takes no more segments, and one spare at the most is left.
   bool can_grow() const { return spares_.can_grow(); }

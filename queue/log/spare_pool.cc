@@ -53,7 +53,7 @@ void SparePool::prepare_next() {
   if (!options_.in_background) refill();
 }
 
-bool SparePool::wants_more() const { return count() < count_; }
+bool SparePool::wants_more() const { return count() < count_ + (keeps_one_more_ ? 1 : 0); }
 
 void SparePool::add(std::string name) {
   base::MutexLock lock(mutex_);

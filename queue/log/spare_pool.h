@@ -7,7 +7,9 @@
 //
 // I1 A spare in the pool has its whole length and a synced header.
 // I2 `count` are written at the start; later none beyond two, because a burst that has used up the
-//    others needs the disk for itself. Of segments given up, as many are kept.
+//    others needs the disk for itself. Of segments given up, as many are kept,
+//    and one more where keep_one_more() allows it: it spares a flow that empties its segments late
+//    from writing a new one each time.
 //
 // Threads: any. In the background, one thread writes what is missing and tries again every second
 // after a failure; else refill() does it in the caller's.
@@ -47,6 +49,8 @@ class SparePool {
 
   // True if one more that was given up would be kept.
   bool wants_more() const;
+  // Allowed until it is said otherwise.
+  void keep_one_more(bool is_allowed) { keeps_one_more_ = is_allowed; }
   // The name of a file that fulfils I1.
   void add(std::string name);
   // Gives up a spare. With none there one is written; the last one is kept for as long as another
@@ -73,6 +77,7 @@ class SparePool {
   uint64_t log_id_ = 0;
   std::atomic<uint64_t> next_number_{1};
   std::atomic<bool> is_stopping_{false};
+  std::atomic<bool> keeps_one_more_{true};
 
   mutable base::Mutex mutex_;
   base::CondVar changed_;

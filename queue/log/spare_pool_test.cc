@@ -74,11 +74,16 @@ TEST_P(SparePoolTest, AFullDiskLeavesTheReserveAndThenNothing) {
   EXPECT_TRUE(pool_->can_grow());
 }
 
-TEST_P(SparePoolTest, OfThoseGivenUpAsManyAreKeptAsTheStartWrites) {
+TEST_P(SparePoolTest, OneMoreOfThoseGivenUpIsKeptWhereItIsAllowed) {
   start();
   wait_until([&] { return pool_->count() == 1; });
   EXPECT_TRUE(pool_->wants_more());
   pool_->add("a.tmp");
+  EXPECT_TRUE(pool_->wants_more());
+  pool_->keep_one_more(false);
+  EXPECT_FALSE(pool_->wants_more());
+  pool_->keep_one_more(true);
+  pool_->add("b.tmp");
   EXPECT_FALSE(pool_->wants_more());
 }
 

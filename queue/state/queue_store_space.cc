@@ -104,6 +104,7 @@ Status QueueStore::recycle() {
   const int64_t excess = excess_bytes();
   const bool has_older =
       log_->segment_count() > 1 && log_->oldest_generation() < log_->newest_generation();
+  log_->keep_one_more_spare(excess + segment <= kBoundSegments * segment);
   is_in_hurry_ = excess > kCopyHurrySegments * segment;
   is_short_of_space_ = has_older && excess > kBoundSegments * segment;
   if (!has_older || (!copying_ && excess <= kCopyBeginSegments * segment)) return {};

@@ -7,6 +7,7 @@ Prints one line of JSON: {"errors": {"policy-violation": 3, ...}, "count": N}. A
 ended the connection: a stream error's condition, a refusal's reason, or "closed".
 """
 import collections
+import contextlib
 import hashlib
 import json
 import os
@@ -98,7 +99,8 @@ class Attack:
         for _ in range(count):
             peer = dial(self.port)
             send_all(peer, [self.random.randbytes(self.random.randrange(1, 4000))])
-            peer.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(OSError):  # the service may have hung up already
+                peer.shutdown(socket.SHUT_WR)
             self.errors[condition_of(peer)] += 1
             self.count += 1
             peer.close()
