@@ -36,8 +36,11 @@ def slope_of(points):
 
 
 def disk_bytes(folder):
+    """Of the log: segments and spares. Beside them lie some kilobytes of audit log, alarms and the like."""
     total = 0
     for name in os.listdir(folder):
+        if not name.endswith(".seg") and not name.startswith("spare-"):
+            continue
         try:
             total += os.stat(os.path.join(folder, name)).st_size
         except FileNotFoundError:  # renamed meanwhile
