@@ -33,7 +33,7 @@ void silence_protobuf() {
 
 }  // namespace
 
-Status decode_frame(std::string_view frame, google::protobuf::MessageLite& message) {
+Result<std::string_view> frame_body(std::string_view frame) {
   if (frame.size() < kFrameHeaderSize) return invalid_argument("frame is shorter than its header");
   if (frame.substr(0, 3) != kFrameMagic.substr(0, 3)) {
     return invalid_argument("frame has a foreign magic");
@@ -43,6 +43,15 @@ Status decode_frame(std::string_view frame, google::protobuf::MessageLite& messa
   if (get_le32(frame.data() + kFrameMagic.size()) != crc32c(body)) {
     return data_loss("frame has a wrong checksum");
   }
+  return body;
+}
+
+Status decode_frame(std::string_view frame, google::protobuf::MessageLite& message) {
+  ASSIGN_OR_RETURN(const std::string_view body, frame_body(frame));
+  return decode_frame_body(body, message);
+}
+
+Status decode_frame_body(std::string_view body, google::protobuf::MessageLite& message) {
   silence_protobuf();
   if (!message.ParseFromArray(body.data(), static_cast<int>(body.size()))) {
     return invalid_argument("frame is not a message of this kind");

@@ -24,9 +24,14 @@ std::string encode_frame(const google::protobuf::MessageLite& message);
 // already.
 void finish_frame(std::string& frame);
 
+// Checks the header and gives what lies behind it. Errors: as decode_frame, without the parsing.
+Result<std::string_view> frame_body(std::string_view frame);
+
 // Checks the header and parses the rest into `message`, which after kInvalidArgument holds the
 // fields before the first bad one. Errors: kInvalidArgument (too short, a
 // foreign magic or version, not this message), kDataLoss (the checksum). Never the frame's bytes.
 Status decode_frame(std::string_view frame, google::protobuf::MessageLite& message);
+// The same for what frame_body() gave.
+Status decode_frame_body(std::string_view body, google::protobuf::MessageLite& message);
 
 }  // namespace verbatim::base

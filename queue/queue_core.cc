@@ -109,16 +109,29 @@ void QueueCore::handle_garbage(const std::string& peer, uint64_t request_id) {
   hold_reply({.outgoing = {.peer = peer, .frame = base::encode_frame(frame)}});
 }
 
-void QueueCore::handle(const std::string& peer, v1::QueueFrame frame, size_t frame_bytes,
-                       const std::string& user) {
+void QueueCore::handle(const std::string& peer, std::string_view frame, const std::string& user) {
+  const auto body = base::frame_body(frame);
+  if (!body) return handle_garbage(peer, 0);
+  Request request{.peer = peer, .user = user};
+  if (read_put(*body, put_)) {
+    request.put = &put_;
+    request.bytes = static_cast<int64_t>(frame.size());
+    request.frame.set_request_id(put_.request_id);
+  } else if (!base::decode_frame_body(*body, request.frame).ok() || request.frame.has_put()) {
+    return handle_garbage(peer, request.frame.request_id());
+  }
+  take(std::move(request), *body);
+}
+
+void QueueCore::take(Request request, std::string_view body) {
+  const std::string& peer = request.peer;
   Client* client = client_of(peer);
   // Another key's connection may have the identity of one that is gone.
-  if (client != nullptr && client->user != user) client = nullptr;
+  if (client != nullptr && client->user != request.user) client = nullptr;
   if (client != nullptr) {
     client->last_seen = clock_.monotonic();
     client->is_silent = false;
   }
-  Request request{.peer = peer, .user = user, .frame = std::move(frame)};
   if (request.frame.kind_case() == v1::QueueFrame::kHeartbeat) {
     // Only a stranger hears back: it is a client that has not noticed our restart.
     if (client == nullptr) {
@@ -134,7 +147,6 @@ void QueueCore::handle(const std::string& peer, v1::QueueFrame frame, size_t fra
   if (client == nullptr) {
     return refuse(request, refused(v1::REFUSAL_REASON_HELLO_WANTED, "say hello first"));
   }
-  if (request.frame.has_put()) request.bytes = static_cast<int64_t>(frame_bytes);
   ++client->held_count;
   client->held_bytes += request.bytes;
   if (client->held_count > options_.client_credit_count ||
@@ -143,15 +155,19 @@ void QueueCore::handle(const std::string& peer, v1::QueueFrame frame, size_t fra
                                    fmt::format("held_count={} held_bytes={}", client->held_count,
                                                client->held_bytes)));
   }
-  if (!waiting_.empty() || !dispatch(request)) waiting_.push_back(std::move(request));
+  if (waiting_.empty() && dispatch(request)) return;
+  if (request.put != nullptr) request.kept = body;
+  waiting_.push_back(std::move(request));
 }
 
 bool QueueCore::dispatch(Request& request) {
+  if (request.put != nullptr) {
+    if (!request.kept.empty()) CHECK(read_put(request.kept, put_), "it was read before");
+    return on_put(request);
+  }
   switch (request.frame.kind_case()) {
     case v1::QueueFrame::kOpenProducer:
       return on_open_producer(request);
-    case v1::QueueFrame::kPut:
-      return on_put(request);
     case v1::QueueFrame::kReceive:
       return on_receive(request);
     case v1::QueueFrame::kSubscribe:
@@ -183,7 +199,7 @@ void QueueCore::run_waiting() {
   serve_all();
 }
 
-bool QueueCore::may(const std::string& user, const std::string& queue, bool is_put) const {
+bool QueueCore::may(const std::string& user, std::string_view queue, bool is_put) const {
   const auto& rule = is_put ? options_.may_put : options_.may_receive;
   return !rule || rule(user, queue);
 }
@@ -193,7 +209,7 @@ bool QueueCore::may_use(const std::string& user, const Producer* producer) const
          producer->owner == user;
 }
 
-bool QueueCore::refuse_forbidden(const Request& request, const std::string& queue, bool is_put) {
+bool QueueCore::refuse_forbidden(const Request& request, std::string_view queue, bool is_put) {
   if (may(request.user, queue, is_put)) return false;
   refuse(
       request,
@@ -203,7 +219,7 @@ bool QueueCore::refuse_forbidden(const Request& request, const std::string& queu
   return true;
 }
 
-bool QueueCore::refuse_unknown_or_forbidden(const Request& request, const std::string& queue,
+bool QueueCore::refuse_unknown_or_forbidden(const Request& request, std::string_view queue,
                                             bool is_put) {
   if (refuse_forbidden(request, queue, is_put)) return true;
   if (store_->find(queue) != nullptr) return false;

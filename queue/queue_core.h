@@ -33,6 +33,7 @@
 #include "base/file_system.h"
 #include "base/log_limit.h"
 #include "base/status.h"
+#include "queue/put_view.h"
 #include "queue/receive_frame.h"
 #include "queue/state/canaries.h"
 #include "queue/state/queue_store.h"
@@ -83,9 +84,8 @@ class QueueCore {
   static Result<std::unique_ptr<QueueCore>> open(base::FileSystem& file_system, base::Clock& clock,
                                                  const CoreOptions& options);
 
-  // One request; `frame_bytes` counts for the client's credit, `user` is the name of its key.
-  void handle(const std::string& peer, v1::QueueFrame frame, size_t frame_bytes,
-              const std::string& user = {});
+  // One frame as it came; it is needed during the call only. `user` is the name of its key.
+  void handle(const std::string& peer, std::string_view frame, const std::string& user = {});
   // A frame that could not be read; refused where its id could (> 0).
   void handle_garbage(const std::string& peer, uint64_t request_id);
   // Does what is due. Call it often; it is cheap when nothing is.
@@ -168,7 +168,9 @@ class QueueCore {
   struct Request {
     std::string peer;
     std::string user;
-    v1::QueueFrame frame;
+    v1::QueueFrame frame = {};  // of a put only the id
+    const PutView* put = nullptr;
+    std::string kept = {};  // a put's bytes while it waits
     int64_t bytes = 0;
     int64_t settled_count = 0;  // by the parts of it that are done
   };
@@ -204,6 +206,7 @@ class QueueCore {
   void recover_tries();
 
   // --- requests ---
+  void take(Request request, std::string_view body);
   // False: no room in the open group, try again later.
   bool dispatch(Request& request);
   void run_waiting();
@@ -212,8 +215,8 @@ class QueueCore {
   bool on_put(const Request& request);
   std::optional<v1::Refused> check_put(const NamedQueue& queue, const Request& request) const;
   std::optional<v1::Refused> check_numbers(const NamedQueue& queue, const Request& request) const;
-  std::optional<v1::Refused> check_full(NamedQueue& queue, const v1::Put& put);
-  bool store_put(NamedQueue& queue, const v1::Put& put, size_t repeat_count, v1::PutReply& reply);
+  std::optional<v1::Refused> check_full(NamedQueue& queue, const PutView& put);
+  bool store_put(NamedQueue& queue, const PutView& put, size_t repeat_count, v1::PutReply& reply);
   // queue_core_receive.cc
   bool on_receive(const Request& request);
   bool on_subscribe(const Request& request);
@@ -277,12 +280,12 @@ class QueueCore {
   void hold_reply(HeldReply held);
   void refuse(const Request& request, v1::Refused refused, NamedQueue* queue = nullptr);
   void release_replies(std::vector<HeldReply>& replies);
-  bool may(const std::string& user, const std::string& queue, bool is_put) const;
+  bool may(const std::string& user, std::string_view queue, bool is_put) const;
   // Without rules, on a plain socket, nobody owns anything.
   bool may_use(const std::string& user, const Producer* producer) const;
   void note_not_permitted(const Request& request, const std::string& why, const NamedQueue* queue);
-  bool refuse_forbidden(const Request& request, const std::string& queue, bool is_put);
-  bool refuse_unknown_or_forbidden(const Request& request, const std::string& queue, bool is_put);
+  bool refuse_forbidden(const Request& request, std::string_view queue, bool is_put);
+  bool refuse_unknown_or_forbidden(const Request& request, std::string_view queue, bool is_put);
 
   // --- looking ---
   int64_t oldest_age_ms(const NamedQueue& queue) const;
@@ -323,6 +326,7 @@ class QueueCore {
   std::set<std::pair<std::chrono::nanoseconds, uint64_t>> lease_ends_;
   uint64_t next_lease_id_;
   std::deque<Request> waiting_;
+  PutView put_;  // the one at hand; its memory is used again
   // Commits that wait until the journal has room.
   std::deque<Request> waiting_for_journal_;
   // Messages whose tries are used up, on their way to poison.

@@ -47,7 +47,7 @@ class QueueCoreKeysTest : public ::testing::Test {
   }
   v1::QueueFrame ask(const std::string& peer, const std::string& user, v1::QueueFrame frame) {
     frame.set_request_id(++request_id_);
-    core_->handle(peer, std::move(frame), 100, user);
+    core_->handle(peer, base::encode_frame(frame), user);
     EXPECT_TRUE(core_->commit_group().ok());
     v1::QueueFrame answer;
     for (const Outgoing& outgoing : core_->take_outgoing()) {

@@ -19,20 +19,20 @@ constexpr size_t kCorrelationMaxBytes = 64;
 constexpr uint64_t kAcknowledgementBytes = 8 * 1024;
 constexpr size_t kSourceMaxCount = 16 * 1024;
 
-bool is_name(const std::string& name) { return !name.empty() && name.size() <= kNameMaxBytes; }
+bool is_name(std::string_view name) { return !name.empty() && name.size() <= kNameMaxBytes; }
 
-bool has_extra(const v1::PutMessage& message) {
-  return !message.label().empty() || !message.correlation_id().empty() || message.has_acknowledge();
+bool has_extra(const PutMessageView& message) {
+  return !message.label.empty() || !message.correlation_id.empty() || message.acknowledge;
 }
 
-MessageRecord record_of(const v1::PutMessage& message) {
+MessageRecord record_of(const PutMessageView& message) {
   MessageRecord record;
-  record.source = message.source();
-  record.order_key = message.order_key();
-  record.source_key = message.source_key();
-  record.verdict = message.verdict();
-  record.envelope = message.envelope();
-  record.body = message.body();
+  record.source = message.source;
+  record.order_key = message.order_key;
+  record.source_key = message.source_key;
+  record.verdict = message.verdict;
+  record.envelope = message.envelope;
+  record.body = message.body;
   return record;
 }
 
@@ -41,15 +41,16 @@ struct Room {
   uint64_t bytes = QueueStore::kRecordBytes;
   uint64_t count = 1;
 };
-Room room_of(const v1::Put& put) {
+Room room_of(const PutView& put) {
   Room room;
-  for (const v1::PutMessage& message : put.messages()) {
+  for (const PutMessageView& message : put.messages) {
     room.bytes += message_record_size(record_of(message)) + QueueStore::kRangeBytes;
     ++room.count;
     if (!has_extra(message)) continue;
-    room.bytes += message.label().size() + message.correlation_id().size() +
-                  message.acknowledge().ByteSizeLong() + QueueStore::kRangeBytes;
-    if (!message.acknowledge().on_reached()) continue;
+    room.bytes += message.label.size() + message.correlation_id.size() + QueueStore::kRangeBytes;
+    if (!message.acknowledge) continue;
+    room.bytes += message.acknowledge->ByteSizeLong();
+    if (!message.acknowledge->on_reached()) continue;
     room.bytes += kAcknowledgementBytes;
     ++room.count;
   }
@@ -71,13 +72,13 @@ void add_run(v1::LogPut& log, uint64_t lookup_id, bool is_repeat) {
   run->set_is_repeat(is_repeat);
 }
 
-std::string check_fields(const v1::PutMessage& message) {
-  if (!is_name(message.source())) return "source is 1 to 128 bytes";
-  if (message.source_key().size() > kSourceKeyMaxBytes) return "source_key is too long";
-  if (message.order_key().size() > kOrderKeyMaxBytes) return "order_key is too long";
-  if (message.verdict().size() > kVerdictMaxBytes) return "verdict is too long";
-  if (message.label().size() > kLabelMaxBytes) return "label is longer than 249 bytes";
-  if (message.correlation_id().size() > kCorrelationMaxBytes) {
+std::string check_fields(const PutMessageView& message) {
+  if (!is_name(message.source)) return "source is 1 to 128 bytes";
+  if (message.source_key.size() > kSourceKeyMaxBytes) return "source_key is too long";
+  if (message.order_key.size() > kOrderKeyMaxBytes) return "order_key is too long";
+  if (message.verdict.size() > kVerdictMaxBytes) return "verdict is too long";
+  if (message.label.size() > kLabelMaxBytes) return "label is longer than 249 bytes";
+  if (message.correlation_id.size() > kCorrelationMaxBytes) {
     return "correlation_id is longer than 64 bytes";
   }
   return {};
@@ -133,35 +134,35 @@ bool QueueCore::on_open_producer(const Request& request) {
 
 std::optional<v1::Refused> QueueCore::check_put(const NamedQueue& queue,
                                                 const Request& request) const {
-  const v1::Put& put = request.frame.put();
+  const PutView& put = *request.put;
   const auto invalid = [](std::string detail) {
     return refused(v1::REFUSAL_REASON_INVALID, std::move(detail));
   };
   if (is_system_sub_queue(queue.name)) {
     return invalid("only the service itself puts into this sub-queue");
   }
-  if (!is_name(put.producer())) return invalid("producer is 1 to 128 bytes");
-  if (put.epoch() == 0 || put.first_sequence() == 0) return invalid("epoch and number are above 0");
-  if (put.messages().empty()) return invalid("a put has a message");
-  if (put.first_sequence() > (uint64_t{1} << 62)) return invalid("first_sequence is too large");
-  for (const v1::PutMessage& message : put.messages()) {
+  if (!is_name(put.producer)) return invalid("producer is 1 to 128 bytes");
+  if (put.epoch == 0 || put.first_sequence == 0) return invalid("epoch and number are above 0");
+  if (put.messages.empty()) return invalid("a put has a message");
+  if (put.first_sequence > (uint64_t{1} << 62)) return invalid("first_sequence is too large");
+  for (const PutMessageView& message : put.messages) {
     if (std::string wrong = check_fields(message); !wrong.empty()) return invalid(std::move(wrong));
-    const auto size = static_cast<int64_t>(message.envelope().size() + message.body().size());
+    const auto size = static_cast<int64_t>(message.envelope.size() + message.body.size());
     if (size > options_.message_max_bytes) {
       return refused(
           v1::REFUSAL_REASON_TOO_LARGE,
           fmt::format("message_bytes={} message_max_bytes={}", size, options_.message_max_bytes));
     }
     if (queue.accepted_by_source.size() >= kSourceMaxCount &&
-        !queue.accepted_by_source.contains(message.source())) {
+        !queue.accepted_by_source.contains(message.source)) {
       return invalid("too many sources");
     }
-    if (!message.has_acknowledge()) continue;
-    if (!may(request.user, message.acknowledge().queue(), true)) {
+    if (!message.acknowledge) continue;
+    if (!may(request.user, message.acknowledge->queue(), true)) {
       return refused(v1::REFUSAL_REASON_NOT_PERMITTED,
                      "its key may not put to the administration queue");
     }
-    const NamedQueue* wanted = std::as_const(*store_).find(message.acknowledge().queue());
+    const NamedQueue* wanted = std::as_const(*store_).find(message.acknowledge->queue());
     if (wanted == nullptr || is_system_sub_queue(wanted->name)) {
       return refused(v1::REFUSAL_REASON_UNKNOWN_QUEUE, "no such administration queue");
     }
@@ -175,44 +176,44 @@ std::optional<v1::Refused> QueueCore::check_put(const NamedQueue& queue,
 
 std::optional<v1::Refused> QueueCore::check_numbers(const NamedQueue& queue,
                                                     const Request& request) const {
-  const v1::Put& put = request.frame.put();
-  const Producer* producer = queue.producers.find(put.producer());
+  const PutView& put = *request.put;
+  const Producer* producer = queue.producers.find(put.producer);
   if (!may_use(request.user, producer)) {
     return refused(v1::REFUSAL_REASON_NOT_PERMITTED, "its producer belongs to another key");
   }
   const uint64_t known_epoch = producer != nullptr ? producer->epoch : 0;
-  if (put.epoch() < known_epoch) {
+  if (put.epoch < known_epoch) {
     v1::Refused refusal = refused(v1::REFUSAL_REASON_FENCED, "a newer epoch is in force");
     refusal.set_expected_epoch(known_epoch);
     return refusal;
   }
   // With keys a producer is opened first: that says to whom it belongs.
-  const bool is_known = producer != nullptr && put.epoch() == known_epoch &&
+  const bool is_known = producer != nullptr && put.epoch == known_epoch &&
                         (request.user.empty() || !producer->owner.empty());
-  if (!is_known && (producer != nullptr || put.first_sequence() > 1 || !request.user.empty())) {
+  if (!is_known && (producer != nullptr || put.first_sequence > 1 || !request.user.empty())) {
     return refused(v1::REFUSAL_REASON_UNKNOWN_PRODUCER, "open the producer's epoch first");
   }
   const uint64_t expected = is_known ? producer->last_sequence + 1 : 1;
-  const auto count = static_cast<uint64_t>(put.messages_size());
+  const auto count = put.messages.size();
   const uint64_t repeat_count =
-      put.first_sequence() < expected ? std::min(count, expected - put.first_sequence()) : 0;
+      put.first_sequence < expected ? std::min(count, expected - put.first_sequence) : 0;
   const bool is_forgotten =
       repeat_count > 0 &&
-      queue.producers.answers(put.producer(), put.first_sequence(), repeat_count).empty();
+      queue.producers.answers(put.producer, put.first_sequence, repeat_count).empty();
   const bool is_gap =
-      put.first_sequence() > expected && !options_.canaries.takes_puts_out_of_sequence;
+      put.first_sequence > expected && !options_.canaries.takes_puts_out_of_sequence;
   if (is_gap || is_forgotten) {
     v1::Refused refusal = refused(v1::REFUSAL_REASON_OUT_OF_SEQUENCE,
                                   is_forgotten ? "stored, but its answer is no longer known"
                                                : "a put before this one is missing");
     refusal.set_expected_sequence(expected);
-    refusal.set_expected_epoch(put.epoch());
+    refusal.set_expected_epoch(put.epoch);
     return refusal;
   }
   return std::nullopt;
 }
 
-std::optional<v1::Refused> QueueCore::check_full(NamedQueue& queue, const v1::Put& put) {
+std::optional<v1::Refused> QueueCore::check_full(NamedQueue& queue, const PutView& put) {
   std::string why = full_reason();
   const auto look_at = [&why](NamedQueue& one) {
     one.update_full();
@@ -220,9 +221,9 @@ std::optional<v1::Refused> QueueCore::check_full(NamedQueue& queue, const v1::Pu
       why = fmt::format("the quota of queue '{}' is reached", one.name);
   };
   look_at(queue);
-  for (const v1::PutMessage& message : put.messages()) {
-    if (!message.has_acknowledge()) continue;
-    if (NamedQueue* wanted = store_->find(message.acknowledge().queue())) look_at(*wanted);
+  for (const PutMessageView& message : put.messages) {
+    if (!message.acknowledge) continue;
+    if (NamedQueue* wanted = store_->find(message.acknowledge->queue())) look_at(*wanted);
   }
   if (why.empty()) return std::nullopt;
   v1::Refused full = refused(v1::REFUSAL_REASON_FULL, std::move(why));
@@ -231,19 +232,19 @@ std::optional<v1::Refused> QueueCore::check_full(NamedQueue& queue, const v1::Pu
 }
 
 bool QueueCore::on_put(const Request& request) {
-  const v1::Put& put = request.frame.put();
-  if (refuse_unknown_or_forbidden(request, put.queue(), true)) return true;
-  NamedQueue* queue = store_->find(put.queue());
+  const PutView& put = *request.put;
+  if (refuse_unknown_or_forbidden(request, put.queue, true)) return true;
+  NamedQueue* queue = store_->find(put.queue);
   auto refusal = check_put(*queue, request);
   if (!refusal && is_stopping_) {
     refusal = refused(v1::REFUSAL_REASON_STOPPING, "the service is stopping");
   }
   if (!refusal) refusal = check_numbers(*queue, request);
-  const Producer* producer = queue->producers.find(put.producer());
+  const Producer* producer = queue->producers.find(put.producer);
   const uint64_t last = producer != nullptr ? producer->last_sequence : 0;
-  const auto count = static_cast<uint64_t>(put.messages_size());
+  const auto count = put.messages.size();
   const uint64_t repeat_count =
-      put.first_sequence() <= last ? std::min(count, last + 1 - put.first_sequence()) : 0;
+      put.first_sequence <= last ? std::min(count, last + 1 - put.first_sequence) : 0;
   const bool stores = repeat_count < count;
   if (!refusal && stores && (queue->flags.is_put_paused() || queue->flags.is_deleting())) {
     refusal =
@@ -261,14 +262,13 @@ bool QueueCore::on_put(const Request& request) {
   v1::QueueFrame frame;
   v1::PutReply& answers = *frame.mutable_put_reply();
   // What was stored before is answered as the first time.
-  const auto stored = queue->producers.answers(put.producer(), put.first_sequence(), repeat_count);
+  const auto stored = queue->producers.answers(put.producer, put.first_sequence, repeat_count);
   for (size_t i = 0; i < stored.size(); ++i) {
     v1::PutResult* result = answers.add_results();
     result->set_lookup_id(stored[i].lookup_id);
     result->set_is_repeat(stored[i].is_repeat);
     if (!stored[i].is_repeat) continue;
-    auto repeat = store_->find_repeat(*queue, put.messages(static_cast<int>(i)).source_key(),
-                                      clock_.unix_now_ns());
+    auto repeat = store_->find_repeat(*queue, put.messages[i].source_key, clock_.unix_now_ns());
     if (!repeat) return fail(repeat.error());
     if (*repeat) result->set_first_verdict((*repeat)->verdict);
   }
@@ -278,20 +278,20 @@ bool QueueCore::on_put(const Request& request) {
   return true;
 }
 
-bool QueueCore::store_put(NamedQueue& queue, const v1::Put& put, size_t repeat_count,
+bool QueueCore::store_put(NamedQueue& queue, const PutView& put, size_t repeat_count,
                           v1::PutReply& answers) {
   v1::LogPut log;
   log.set_queue_id(queue.id);
-  log.set_producer(put.producer());
-  log.set_epoch(put.epoch());
-  log.set_first_sequence(put.first_sequence() + repeat_count);
+  log.set_producer(std::string(put.producer));
+  log.set_epoch(put.epoch);
+  log.set_first_sequence(put.first_sequence + repeat_count);
   const int64_t now = clock_.unix_now_ns();
   log.set_unix_ns(now);
-  for (int i = static_cast<int>(repeat_count); i < put.messages_size(); ++i) {
-    const v1::PutMessage& message = put.messages(i);
+  for (size_t i = repeat_count; i < put.messages.size(); ++i) {
+    const PutMessageView& message = put.messages[i];
     v1::PutResult* result = answers.add_results();
-    if (!message.source_key().empty() && !options_.canaries.stores_repeats_of_source_keys) {
-      auto repeat = store_->find_repeat(queue, message.source_key(), now);
+    if (!message.source_key.empty() && !options_.canaries.stores_repeats_of_source_keys) {
+      auto repeat = store_->find_repeat(queue, message.source_key, now);
       if (!repeat) return !fail(repeat.error());
       if (*repeat) {
         result->set_lookup_id((*repeat)->lookup_id);
@@ -303,21 +303,21 @@ bool QueueCore::store_put(NamedQueue& queue, const v1::Put& put, size_t repeat_c
     if (!result->is_repeat()) {
       v1::LogMessageExtra extra;
       if (has_extra(message)) {
-        extra.set_label(message.label());
-        extra.set_correlation_id(message.correlation_id());
-        if (message.has_acknowledge()) *extra.mutable_acknowledge() = message.acknowledge();
+        extra.set_label(std::string(message.label));
+        extra.set_correlation_id(std::string(message.correlation_id));
+        if (message.acknowledge) *extra.mutable_acknowledge() = *message.acknowledge;
       }
       result->set_lookup_id(
           store_->put(queue, record_of(message), has_extra(message) ? &extra : nullptr, now));
-      if (message.acknowledge().on_reached()) {
+      if (message.acknowledge && message.acknowledge->on_reached()) {
         v1::Acknowledgement reached;
         reached.set_kind(v1::Acknowledgement::KIND_REACHED);
         reached.set_queue(queue.name);
         reached.set_lookup_id(result->lookup_id());
-        reached.set_label(message.label());
-        reached.set_correlation_id(message.correlation_id());
-        reached.set_source(message.source());
-        acknowledge(message.acknowledge(), std::move(reached), message.order_key());
+        reached.set_label(std::string(message.label));
+        reached.set_correlation_id(std::string(message.correlation_id));
+        reached.set_source(std::string(message.source));
+        acknowledge(*message.acknowledge, std::move(reached), message.order_key);
       }
     }
     add_run(log, result->lookup_id(), result->is_repeat());

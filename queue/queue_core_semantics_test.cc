@@ -64,7 +64,7 @@ class QueueSemanticsTest : public ::testing::Test {
   }
   std::vector<v1::QueueFrame> ask(const std::string& peer, v1::QueueFrame frame) {
     frame.set_request_id(++request_id_);
-    core_->handle(peer, frame, frame.ByteSizeLong());
+    core_->handle(peer, base::encode_frame(frame));
     return flush();
   }
   // Time passes; what is due is done.
@@ -76,7 +76,7 @@ class QueueSemanticsTest : public ::testing::Test {
       for (const char* peer : {"p", "c", "d"}) {
         v1::QueueFrame beat;
         beat.mutable_heartbeat();
-        core_->handle(peer, beat, 0);
+        core_->handle(peer, base::encode_frame(beat));
       }
       core_->tick();
       for (v1::QueueFrame& frame : flush()) all.push_back(std::move(frame));
@@ -315,7 +315,7 @@ TEST_F(QueueSemanticsTest, OneConsumerOfAnExclusiveQueueIsActiveAndTheNextTakesO
     clock_.advance(seconds(2));
     v1::QueueFrame beat;
     beat.mutable_heartbeat();
-    core_->handle("d", beat, 0);
+    core_->handle("d", base::encode_frame(beat));
     core_->tick();
     flush();
   }

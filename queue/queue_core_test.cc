@@ -49,7 +49,7 @@ class QueueCoreTest : public ::testing::Test {
   // Answers to one request, after the group has been synced.
   std::vector<v1::QueueFrame> ask(const std::string& peer, v1::QueueFrame frame) {
     frame.set_request_id(++request_id_);
-    core_->handle(peer, frame, frame.ByteSizeLong());
+    core_->handle(peer, base::encode_frame(frame));
     return flush();
   }
   std::vector<v1::QueueFrame> flush() {
@@ -168,7 +168,7 @@ TEST_F(QueueCoreTest, NoAnswerLeavesBeforeItsGroupIsSynced) {
   open_producer(5);
   auto frame = put_frame(5, 1, {{"a"}});
   frame.set_request_id(1);
-  core_->handle("p", frame, 100);
+  core_->handle("p", base::encode_frame(frame));
   EXPECT_THAT(core_->take_outgoing(), IsEmpty());
   auto group = core_->seal();
   ASSERT_NE(group, nullptr);
@@ -199,10 +199,10 @@ TEST_F(QueueCoreTest, ARepeatOfAPutInFlightWaitsForItsGroupToo) {
   open_producer(5);
   auto frame = put_frame(5, 1, {{"a"}});
   frame.set_request_id(1);
-  core_->handle("p", frame, 100);
+  core_->handle("p", base::encode_frame(frame));
   auto group = core_->seal();
   frame.set_request_id(2);
-  core_->handle("p", frame, 100);
+  core_->handle("p", base::encode_frame(frame));
   EXPECT_THAT(core_->take_outgoing(), IsEmpty());
   ASSERT_TRUE(core_->log().write(*group).ok());
   core_->group_done(*group);
@@ -371,7 +371,7 @@ TEST_F(QueueCoreTest, AHeartbeatKeepsTheLease) {
     clock_.advance(milliseconds(300));
     v1::QueueFrame frame;
     frame.mutable_heartbeat();
-    core_->handle("c", frame, 10);
+    core_->handle("c", base::encode_frame(frame));
     core_->tick();
   }
   EXPECT_TRUE(commit(lease.lease_id()).has_settle_reply());
@@ -391,7 +391,7 @@ TEST_F(QueueCoreTest, AReplyThatCannotBeDeliveredGivesItsLeaseBack) {
   store({{"a"}});
   auto frame = receive_frame();
   frame.set_request_id(99);
-  core_->handle("c", frame, 10);
+  core_->handle("c", base::encode_frame(frame));
   ASSERT_TRUE(core_->commit_group().ok());
   const auto outgoing = core_->take_outgoing();
   ASSERT_EQ(outgoing.size(), 1u);
@@ -541,7 +541,7 @@ TEST_F(QueueCoreTest, TooManyRequestsForOneGroupWaitForTheNext) {
   for (uint64_t i = 1; i <= 10; ++i) {
     auto frame = put_frame(5, i, {{big}});
     frame.set_request_id(100 + i);
-    core_->handle("p", frame, frame.ByteSizeLong());
+    core_->handle("p", base::encode_frame(frame));
   }
   EXPECT_TRUE(core_->is_full_of_requests());
   const auto answers = flush();

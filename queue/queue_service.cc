@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/frame.h"
 #include "base/log.h"
 
 namespace verbatim::queue {
@@ -170,14 +169,9 @@ void QueueService::read_frames() {
 
 void QueueService::read_frame(const base::ZmqMessage& message) {
   --expected_count_;
-  v1::QueueFrame frame;
   if (message.frame_count != 1) return core_->handle_garbage(message.identity, 0);
-  const std::string_view bytes = message.frame.bytes();
-  if (!base::decode_frame(bytes, frame).ok()) {
-    return core_->handle_garbage(message.identity, frame.request_id());
-  }
   user_ = message.frame.user();
-  core_->handle(message.identity, std::move(frame), bytes.size(), user_);
+  core_->handle(message.identity, message.frame.bytes(), user_);
 }
 
 void QueueService::write_log() {

@@ -4,7 +4,7 @@
 
 namespace verbatim::queue {
 
-const Producer* Producers::find(const std::string& name) const {
+const Producer* Producers::find(std::string_view name) const {
   const auto it = producers_.find(name);
   return it == producers_.end() ? nullptr : &it->second;
 }
@@ -85,7 +85,7 @@ void Producers::add(const v1::LogPut& put) {
   }
 }
 
-std::vector<StoredAnswer> Producers::answers(const std::string& name, uint64_t first_sequence,
+std::vector<StoredAnswer> Producers::answers(std::string_view name, uint64_t first_sequence,
                                              uint64_t count) const {
   std::vector<StoredAnswer> found;
   const Producer* producer = find(name);

@@ -7,8 +7,10 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "verbatim/v1/queue_log.pb.h"
@@ -49,20 +51,20 @@ class Producers {
   // longest go first.
   explicit Producers(size_t run_max_count) : run_max_count_(run_max_count) {}
 
-  const Producer* find(const std::string& name) const;
+  const Producer* find(std::string_view name) const;
   void open(const v1::LogProducerOpened& opened);
   // Takes note of a put that begins at the producer's last + 1 under its epoch; an unknown producer
   // is opened by it.
   void add(const v1::LogPut& put);
   // What was answered for these numbers; empty if it is not remembered any more.
-  std::vector<StoredAnswer> answers(const std::string& name, uint64_t first_sequence,
+  std::vector<StoredAnswer> answers(std::string_view name, uint64_t first_sequence,
                                     uint64_t count) const;
 
   void save(v1::LogQueue& queue) const;
   void load(const v1::LogQueue& queue);
 
  private:
-  using Map = std::map<std::string, Producer>;
+  using Map = std::map<std::string, Producer, std::less<>>;
   Producer& make(const std::string& name);
   Map::iterator silent_for_longest(bool must_have_runs);
   void add_run(Producer& producer, const AnswerRun& run);

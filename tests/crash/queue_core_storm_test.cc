@@ -144,7 +144,7 @@ class Storm {
   }
   std::optional<v1::QueueFrame> ask(v1::QueueFrame frame) {
     frame.set_request_id(++request_id_);
-    core_->handle("peer", frame, frame.ByteSizeLong());
+    core_->handle("peer", base::encode_frame(frame));
     auto frames = flush();
     if (!frames) return std::nullopt;
     if (frames->size() != 1) {

@@ -9,12 +9,39 @@
 #include "base/crc32c.h"
 #include "base/endian.h"
 #include "base/frame.h"
+#include "queue/put_view.h"
 #include "queue/state/message_record.h"
 #include "verbatim/v1/queue.pb.h"
 
 using namespace verbatim;  // NOLINT: a program of one file
 
 namespace {
+
+// A put as protobuf reads it is what the view shows, and nothing but a put is taken for one.
+void compare_put(std::string_view body, const v1::QueueFrame* parsed) {
+  queue::PutView view;
+  if (!queue::read_put(body, view)) return;
+  CHECK(parsed != nullptr && parsed->has_put(), "protobuf reads what the view reads");
+  const v1::Put& put = parsed->put();
+  CHECK(view.request_id == parsed->request_id() && view.queue == put.queue() &&
+            view.producer == put.producer() && view.epoch == put.epoch() &&
+            view.first_sequence == put.first_sequence() &&
+            view.messages.size() == static_cast<size_t>(put.messages_size()),
+        "both read the same put");
+  for (size_t i = 0; i < view.messages.size(); ++i) {
+    const queue::PutMessageView& one = view.messages[i];
+    const v1::PutMessage& other = put.messages(static_cast<int>(i));
+    CHECK(one.order_key == other.order_key() && one.source_key == other.source_key() &&
+              one.source == other.source() && one.verdict == other.verdict() &&
+              one.envelope == other.envelope() && one.body == other.body() &&
+              one.label == other.label() && one.correlation_id == other.correlation_id(),
+          "both read the same message");
+    CHECK(one.acknowledge.has_value() == other.has_acknowledge() &&
+              (!one.acknowledge ||
+               one.acknowledge->SerializeAsString() == other.acknowledge().SerializeAsString()),
+          "both read the same wish for acknowledgements");
+  }
+}
 
 // The first byte's lowest bit says whether the checksum is made right.
 void read_frame(std::string_view input) {
@@ -24,10 +51,18 @@ void read_frame(std::string_view input) {
     base::put_le32(frame.data() + base::kFrameMagic.size(),
                    base::crc32c(std::string_view(frame).substr(base::kFrameHeaderSize)));
   }
+  const auto body = base::frame_body(frame);
+  if (!body) return;
   v1::QueueFrame message;
-  if (!base::decode_frame(frame, message).ok()) return;
+  const bool is_parsed = base::decode_frame_body(*body, message).ok();
+  compare_put(*body, is_parsed ? &message : nullptr);
+  if (!is_parsed) return;
   v1::QueueFrame again;
-  CHECK(base::decode_frame(base::encode_frame(message), again).ok(), "what was read is written");
+  const std::string written = base::encode_frame(message);
+  CHECK(base::decode_frame(written, again).ok(), "what was read is written");
+  queue::PutView view;
+  CHECK(queue::read_put(*base::frame_body(written), view) == message.has_put(),
+        "the view reads every put that protobuf writes");
 }
 
 void read_record(std::string_view payload) {

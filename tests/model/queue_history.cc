@@ -193,7 +193,7 @@ class History {
   std::optional<v1::QueueFrame> ask(v1::QueueFrame frame) {
     if (is_dead_) return std::nullopt;
     frame.set_request_id(++request_id_);
-    core_->handle("peer", frame, frame.ByteSizeLong());
+    core_->handle("peer", base::encode_frame(frame));
     auto frames = flush();
     if (frames.empty() && is_dead_) return std::nullopt;
     if (frames.size() != 1) {
