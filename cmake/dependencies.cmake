@@ -37,9 +37,9 @@ add_library(foreign_grpc_reflection INTERFACE)
 target_link_libraries(foreign_grpc_reflection INTERFACE
   -Wl,--push-state,--no-as-needed grpc++_reflection -Wl,--pop-state foreign_grpc)
 
-# Flat hash maps, where millions of entries have to fit.
+# Flat hash maps and B-trees, where millions of entries have to fit.
 add_library(foreign_absl_containers INTERFACE)
-target_link_libraries(foreign_absl_containers INTERFACE absl_raw_hash_set absl_hash)
+target_link_libraries(foreign_absl_containers INTERFACE absl_raw_hash_set absl_hash absl_raw_logging_internal)
 verbatim_foreign(libsodium libsodium)
 
 # An allocator for programs that take and give millions of small buffers a second (docs/adr/0014). The sanitizers bring their own.

@@ -36,6 +36,15 @@ MessageRecord record_of(const PutMessageView& message) {
   return record;
 }
 
+std::optional<v1::LogMessageExtra> extra_of(const PutMessageView& message) {
+  if (!has_extra(message)) return std::nullopt;
+  v1::LogMessageExtra extra;
+  extra.set_label(std::string(message.label));
+  extra.set_correlation_id(std::string(message.correlation_id));
+  if (message.acknowledge) *extra.mutable_acknowledge() = *message.acknowledge;
+  return extra;
+}
+
 // Payload bytes and records that a put may need.
 struct Room {
   uint64_t bytes = QueueStore::kRecordBytes;
@@ -301,14 +310,8 @@ bool QueueCore::store_put(NamedQueue& queue, const PutView& put, size_t repeat_c
       }
     }
     if (!result->is_repeat()) {
-      v1::LogMessageExtra extra;
-      if (has_extra(message)) {
-        extra.set_label(std::string(message.label));
-        extra.set_correlation_id(std::string(message.correlation_id));
-        if (message.acknowledge) *extra.mutable_acknowledge() = *message.acknowledge;
-      }
-      result->set_lookup_id(
-          store_->put(queue, record_of(message), has_extra(message) ? &extra : nullptr, now));
+      const auto extra = extra_of(message);
+      result->set_lookup_id(store_->put(queue, record_of(message), extra ? &*extra : nullptr, now));
       if (message.acknowledge && message.acknowledge->on_reached()) {
         v1::Acknowledgement reached;
         reached.set_kind(v1::Acknowledgement::KIND_REACHED);

@@ -192,10 +192,10 @@ bool QueueCore::fill_frame(NamedQueue& queue, const std::vector<uint64_t>& looku
   size_t bytes = 0;
   for (const uint64_t id : lookup_ids) bytes += queue.index.find(id)->payload_size;
   frame.reserve(bytes);
+  StoredMessage stored;
   for (const uint64_t lookup_id : lookup_ids) {
-    auto stored = store_->read(queue, lookup_id);
-    if (!stored) return !fail(stored.error());
-    frame.add(*stored, queue.index.find(lookup_id)->delivery_count);
+    if (fail(store_->read(queue, lookup_id, stored))) return false;
+    frame.add(stored, queue.index.find(lookup_id)->delivery_count);
   }
   return true;
 }

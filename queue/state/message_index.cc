@@ -1,11 +1,20 @@
 #include "queue/state/message_index.h"
 
 #include <algorithm>
+#include <functional>
 #include <limits>
+#include <queue>
 
 #include "base/check.h"
 
 namespace verbatim::queue {
+namespace {
+
+// Memory for so many at once; more grow as they come.
+constexpr int64_t kTakeUsualCount = 256;
+
+}  // namespace
+
 namespace {
 
 bool is_live(const IndexedMessage& message) {
@@ -200,19 +209,21 @@ void MessageIndex::add(const NewMessage& message) {
 
 std::vector<uint64_t> MessageIndex::take(const TakeLimits& limits, uint64_t lease_id) {
   std::vector<uint64_t> taken;
+  taken.reserve(static_cast<size_t>(std::clamp<int64_t>(limits.max_count, 0, kTakeUsualCount)));
   // What lanes go on with after their first message of this lease: the same lease may have it, no
   // one else (I1).
-  std::set<std::pair<uint64_t, uint32_t>> more;
+  using Head = std::pair<uint64_t, uint32_t>;
+  std::priority_queue<Head, std::vector<Head>, std::greater<>> more;
   int64_t bytes = 0;
   while (static_cast<int64_t>(taken.size()) < limits.max_count) {
-    const bool is_more = !more.empty() && (ready_.empty() || *more.begin() < *ready_.begin());
+    const bool is_more = !more.empty() && (ready_.empty() || more.top() < *ready_.begin());
     if (!is_more && ready_.empty()) break;
-    const auto [lookup_id, lane_number] = is_more ? *more.begin() : *ready_.begin();
+    const auto [lookup_id, lane_number] = is_more ? more.top() : *ready_.begin();
     IndexedMessage& message = *slot(lookup_id);
     if (!taken.empty() && bytes + message.payload_size > limits.max_bytes) break;
     bytes += message.payload_size;
     if (is_more) {
-      more.erase(more.begin());
+      more.pop();
     } else {
       set_unready(lane_number);
     }
@@ -224,7 +235,7 @@ std::vector<uint64_t> MessageIndex::take(const TakeLimits& limits, uint64_t leas
     taken.push_back(lookup_id);
     uint64_t next = message.next;
     while (next != 0 && slot(next)->state == MessageState::kGone) next = slot(next)->next;
-    if (next != 0 && !slot(next)->is_delayed) more.insert({next, lane_number});
+    if (next != 0 && !slot(next)->is_delayed) more.emplace(next, lane_number);
   }
   return taken;
 }

@@ -12,6 +12,7 @@
 // rest. Threads: one.
 #pragma once
 
+#include <absl/container/btree_set.h>
 #include <absl/container/flat_hash_map.h>
 
 #include <array>
@@ -178,7 +179,7 @@ class MessageIndex {
   std::vector<uint32_t> free_lanes_;
   absl::flat_hash_map<uint64_t, uint32_t> lane_of_;
   // First message of each lane that may go out.
-  std::set<std::pair<uint64_t, uint32_t>> ready_;
+  absl::btree_set<std::pair<uint64_t, uint32_t>> ready_;
   std::map<uint64_t, std::chrono::nanoseconds> delayed_;
   std::set<std::pair<std::chrono::nanoseconds, uint64_t>> delays_;
   bool is_loading_ = true;

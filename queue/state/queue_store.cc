@@ -260,6 +260,12 @@ Result<uint64_t> QueueStore::copy(NamedQueue& from, uint64_t lookup_id, NamedQue
 }
 
 Result<StoredMessage> QueueStore::read(const NamedQueue& queue, uint64_t lookup_id) {
+  StoredMessage stored;
+  RETURN_IF_ERROR(read(queue, lookup_id, stored));
+  return stored;
+}
+
+Status QueueStore::read(const NamedQueue& queue, uint64_t lookup_id, StoredMessage& stored) {
   const IndexedMessage& message = *queue.index.find(lookup_id);
   ASSIGN_OR_RETURN(const std::string_view payload,
                    log_->read(message.position.unpack(), message.payload_size, scratch_));
@@ -268,13 +274,14 @@ Result<StoredMessage> QueueStore::read(const NamedQueue& queue, uint64_t lookup_
     return data_loss(fmt::format("a message's record is another one {} lookup_id={}",
                                  to_string(message.position.unpack()), lookup_id));
   }
-  StoredMessage stored{.record = *record, .extra = {}};
+  if (!stored.record.extra.empty()) stored.extra.Clear();
+  stored.record = *record;
   if (!record->extra.empty() &&
       !stored.extra.ParseFromArray(record->extra.data(), static_cast<int>(record->extra.size()))) {
     return data_loss(fmt::format("a message's record cannot be read {} lookup_id={}",
                                  to_string(message.position.unpack()), lookup_id));
   }
-  return stored;
+  return {};
 }
 
 Result<std::optional<QueueStore::Repeat>> QueueStore::find_repeat(NamedQueue& queue,

@@ -113,6 +113,8 @@ class QueueStore final : private LogOwner {
 
   // Errors: those of Log::read; kDataLoss if it is not the message that the index says.
   Result<StoredMessage> read(const NamedQueue& queue, uint64_t lookup_id);
+  // The same into one that is used again.
+  Status read(const NamedQueue& queue, uint64_t lookup_id, StoredMessage& stored);
   // The first message of this source key within the window, with its verdict.
   struct Repeat {
     uint64_t lookup_id = 0;

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/bench/load/backlog.h"
 #include "tests/bench/load/wire.h"
 
 namespace verbatim::bench {
@@ -29,6 +30,8 @@ struct LoadOptions {
   double rate = 1'000;
   // The server's process, whose use is measured; 0: none.
   pid_t server = 0;
+  // mixed: what bounds the puts.
+  Backlog* backlog = nullptr;
 };
 
 // What a process has used so far.
@@ -83,6 +86,8 @@ LoadResult run_shared(const LoadOptions& options);
 // also when the queue is empty.
 LoadResult run_receive(const LoadOptions& options);
 // run_put and, on a connection of its own, run_receive at the same time; counts what is committed.
+// Puts wait while kBacklogBatches batches are not committed yet.
+constexpr int64_t kBacklogBatches = 16;
 LoadResult run_mixed(const LoadOptions& options);
 // Receives one message and gives it back.
 LoadResult run_first(const LoadOptions& options);

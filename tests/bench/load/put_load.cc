@@ -97,6 +97,7 @@ class Driver {
  private:
   void put(Producer& producer) {
     if (left_ == 0) return;
+    if (options_.backlog != nullptr && !options_.backlog->take(options_.batch)) return;
     --left_;
     producer.put();
   }

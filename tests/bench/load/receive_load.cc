@@ -40,7 +40,9 @@ class Consumer {
       if (answer_.has_settle_reply()) {
         if (!is_late) {
           last = steady_clock::now();
-          result_.messages += static_cast<uint64_t>(answer_.settle_reply().settled_count());
+          const int64_t count = answer_.settle_reply().settled_count();
+          result_.messages += static_cast<uint64_t>(count);
+          if (options_.backlog != nullptr) options_.backlog->give(count);
           result_.latencies_us.push_back(microseconds_between(begin, last));
         }
         if (!is_late && !is_ending_) receive();
@@ -103,13 +105,18 @@ LoadResult run_receive(const LoadOptions& options) {
 
 LoadResult run_mixed(const LoadOptions& options) {
   zmq::context_t context;
-  Consumer consumer(options, context);
+  Backlog backlog(kBacklogBatches * options.batch);
   LoadOptions put_options = options;
   put_options.server = 0;
+  put_options.backlog = &backlog;
+  LoadOptions receive_options = options;
+  receive_options.backlog = &backlog;
+  Consumer consumer(receive_options, context);
   LoadResult put;
   const Measurement measurement(options);
   std::thread producer([&] { put = run_put(put_options); });
   LoadResult result = consumer.run(measurement, false);
+  backlog.close();
   producer.join();
   const double seconds = std::max(result.seconds, put.seconds);
   measurement.end(result);
