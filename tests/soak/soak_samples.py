@@ -1,6 +1,7 @@
 """The curve of a soak: memory, descriptors and disk of the service, and what must hold of them."""
 import dataclasses
 import os
+import statistics
 
 RSS_SLOPE_MAX_MIB_PER_H = 1.0
 # A segment or a connection more or less at the moment of a sample is no growth.
@@ -69,9 +70,17 @@ class Samples:
         self.rows.append(row)
         print(",".join(map(str, row)), file=self.curve, flush=True)
 
+    def curve_line(self, period_seconds):
+        """Resident memory: least, median and most of each period."""
+        periods = {}
+        for seconds, rss_bytes, *_ in self.rows:
+            periods.setdefault(int(seconds // period_seconds), []).append(rss_bytes / 2**20)
+        curve = ",".join(f"{min(mib):.0f}/{statistics.median(mib):.0f}/{max(mib):.0f}" for _, mib in sorted(periods.items()))
+        return f"soak_rss_mib minutes={period_seconds / 60:g} min/median/max={curve}"
+
     def figures(self, seconds):
         rows = [dict(zip(COLUMNS, row)) for row in self.rows]
-        last_half = [row for row in rows if seconds / 2 + min(60, seconds / 20) < row["seconds"] <= seconds]
+        last_half = [row for row in rows if seconds / 2 < row["seconds"] <= seconds]
         return Figures(
             count=len(rows),
             rss_slope=slope_of([(row["seconds"] / 3600, row["rss_bytes"] / 2**20) for row in last_half]),
