@@ -50,7 +50,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 reports inlined std::string code as out of bounds (gcc.gnu.org, bugs 105329 and 105651); the builds without
   # optimisation keep these warnings.
   target_compile_options(warnings INTERFACE
-    $<$<CONFIG:RelWithDebInfo>:-Wno-restrict -Wno-array-bounds -Wno-stringop-overflow>)
+    $<$<CONFIG:RelWithDebInfo>:-Wno-restrict -Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread>)
 endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND VERBATIM_SANITIZE)
   # g++ 12 gives false "maybe uninitialized" reports in code that a sanitizer has instrumented.
