@@ -152,7 +152,7 @@ def judge_gaps(archive, plan):
         gaps.append((to_unix(body.get("start")), to_unix(body.get("end")), body.get("reason")))
     for outage in plan:
         # At least from the first unanswered word to the first error; a service that comes back ends the gap.
-        found = [reason for start, end, reason in gaps if start <= outage.began + 1.5 and end >= outage.began + LIMIT_S - 1
+        found = [reason for start, end, reason in gaps if start <= outage.began + LIMIT_S and end >= outage.began + LIMIT_S - 1
                  and end <= outage.resumed + LIMIT_S + 3]
         if outage.stops_chat:
             assert found, f"{outage.name}: no capture gap between {outage.began:.1f} and {outage.ended:.1f} in {gaps}"
