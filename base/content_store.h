@@ -1,0 +1,111 @@
+// ContentStore: files under the SHA-256 of their content, in one folder.
+//
+//   <directory>/files/ab/abcd…   whole files; a file that is there is whole and never changes
+//   <directory>/incoming/…       uploads that are not whole yet, "<digest>-<size>"
+//
+// The collector writes, the processor reads; both may have the folder open at once.
+//
+// I1 A name in files/ has the content that it says: bytes are hashed before the name exists.
+// I2 A name in files/ is durable, content and name, before anyone is told of it.
+// I3 An upload that was cut off goes on where it stood, also after a restart; if what the disk kept
+//    of it is not what was sent, the digest says so and it begins anew.
+//
+// Threads: ContentStore: any. FileUpload: one at a time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/file_system.h"
+#include "base/mutex.h"
+#include "base/sha256.h"
+#include "base/status.h"
+
+namespace verbatim::base {
+
+struct ContentStoreOptions {
+  std::string directory;
+  // Of one file.
+  uint64_t file_max_bytes = uint64_t{100} * 1024 * 1024;
+  // Uploads are refused where less than this would be left on the disk.
+  uint64_t free_disk_min_bytes = 0;
+  // A sync has failed: what this store says it has may be gone after a power cut. The service has
+  // to end.
+  std::function<void(const Status&)> on_failed_sync = {};
+};
+
+class ContentStore;
+
+// The writing of one file. Destroyed before finish(), what came stays for the next begin_upload().
+class FileUpload {
+ public:
+  ~FileUpload();
+  FileUpload(const FileUpload&) = delete;
+  FileUpload& operator=(const FileUpload&) = delete;
+
+  // Bytes that are here; append() goes on behind them.
+  uint64_t stored_bytes() const { return stored_bytes_; }
+  // Errors: kInvalidArgument (more than was announced), those of the disk.
+  Status append(std::string_view bytes);
+  // Durable on OK: the file under its digest. Errors: kInvalidArgument (bytes are missing),
+  // kDataLoss (another digest: what came is removed, begin anew), those of the disk. Ends the
+  // upload.
+  Status finish();
+
+ private:
+  friend class ContentStore;
+  FileUpload(ContentStore& store, std::string digest, uint64_t size, std::string path)
+      : store_(store), digest_(std::move(digest)), size_(size), path_(std::move(path)) {}
+  Status resume();
+
+  ContentStore& store_;
+  const std::string digest_;
+  const uint64_t size_;
+  const std::string path_;
+  std::unique_ptr<File> file_;
+  uint64_t stored_bytes_ = 0;
+  Sha256 hash_;
+};
+
+class ContentStore {
+ public:
+  // Makes the folders, and makes durable what a killed process has left. Errors: those of the disk.
+  static Result<std::unique_ptr<ContentStore>> open(FileSystem& file_system,
+                                                    ContentStoreOptions options);
+
+  // Digests are 32 raw bytes everywhere; of another length: false, kInvalidArgument.
+  bool has(std::string_view sha256) const;
+  // Errors: kNotFound, those of the disk.
+  Result<uint64_t> size(std::string_view sha256) const;
+  // Opened for reading. Errors: as size().
+  Result<std::unique_ptr<File>> open_file(std::string_view sha256) const;
+
+  // Begins an upload, or goes on with one that was cut off. A null upload: the file is there.
+  // Errors: kInvalidArgument (digest, a size below 0 or above file_max_bytes, with both numbers),
+  // kAborted (the same file is being uploaded), kResourceExhausted (the disk is nearly full), those
+  // of the disk. The store outlives the upload.
+  Result<std::unique_ptr<FileUpload>> begin_upload(std::string_view sha256, int64_t size);
+
+ private:
+  friend class FileUpload;
+  ContentStore(FileSystem& file_system, ContentStoreOptions options)
+      : file_system_(file_system), options_(std::move(options)) {}
+  std::string path_of(std::string_view sha256) const;
+  Status check_room(uint64_t size) const;
+  Status synced(Status status) const;
+  void end_upload(const std::string& digest);
+  // Moves a whole upload to its place.
+  Status publish(const std::string& from, std::string_view sha256);
+
+  FileSystem& file_system_;
+  const ContentStoreOptions options_;
+  Mutex mutex_;
+  std::set<std::string> uploading_ GUARDED_BY(mutex_);
+};
+
+}  // namespace verbatim::base
