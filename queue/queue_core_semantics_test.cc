@@ -157,6 +157,20 @@ class QueueSemanticsTest : public ::testing::Test {
     ASSERT_TRUE(core_->configure_queue(request).ok());
     flush();
   }
+  Result<uint64_t> move_to_own(int64_t rate_max = 0) {
+    v1::TransferRequest move;
+    move.set_kind(v1::TransferRequest::KIND_MOVE);
+    move.set_queue("events");
+    move.set_to_queue("events;own");
+    move.set_rate_max(rate_max);
+    return core_->start_transfer(move);
+  }
+  auto delete_own() {
+    v1::DeleteQueueRequest remove;
+    remove.set_queue("events;own");
+    remove.set_force(true);
+    return core_->delete_queue(remove);
+  }
   static std::vector<std::string> bodies(const v1::ReceiveReply& reply) {
     std::vector<std::string> all;
     for (const auto& message : reply.messages()) all.push_back(message.body());
@@ -380,11 +394,7 @@ TEST_F(QueueSemanticsTest, LookupIdsAreNotReusedByAQueueDeletedAndMadeAgain) {
   ASSERT_TRUE(core_->create_queue(create).ok());
   flush();
   put({{"a"}});
-  v1::TransferRequest move;
-  move.set_kind(v1::TransferRequest::KIND_MOVE);
-  move.set_queue("events");
-  move.set_to_queue("events;own");
-  ASSERT_TRUE(core_->start_transfer(move).has_value());
+  ASSERT_TRUE(move_to_own().has_value());
   pass(seconds(1));
   EXPECT_EQ(info("events;own").last_lookup_id(), 1u);
   v1::DeleteQueueRequest remove;
@@ -399,6 +409,56 @@ TEST_F(QueueSemanticsTest, LookupIdsAreNotReusedByAQueueDeletedAndMadeAgain) {
   ASSERT_TRUE(core_->create_queue(create).ok());
   flush();
   EXPECT_EQ(info("events;own").last_lookup_id(), 1u) << "the next one is 2";
+}
+
+TEST_F(QueueSemanticsTest, ADeletionEndsAlsoWhenMessagesCameAfterItBegan) {
+  v1::CreateQueueRequest create;
+  create.set_queue("events;own");
+  ASSERT_TRUE(core_->create_queue(create).ok());
+  put({{"a"}, {"b"}, {"c"}, {"d"}});
+  // One a second, so that it is under way when the queue goes.
+  const auto move = move_to_own(1);
+  ASSERT_TRUE(move.has_value());
+  pass(seconds(1));
+  ASSERT_EQ(info("events;own").depth(), 1);
+  ASSERT_TRUE(delete_own().has_value());
+  pass(seconds(2));
+  EXPECT_EQ(info("events;own").last_lookup_id(), 2u) << "the move went on";
+  pass(seconds(10));
+  EXPECT_EQ(info("events;own").name(), "");
+  EXPECT_TRUE(core_->transfer_progress(*move)->is_done());
+  EXPECT_EQ(info("events;dead-letters").depth() + info("events").depth(), 4);
+}
+
+TEST_F(QueueSemanticsTest, AMoveEndsWhenItsTargetIsGoneAndSaysSo) {
+  v1::CreateQueueRequest create;
+  create.set_queue("events;own");
+  ASSERT_TRUE(core_->create_queue(create).ok());
+  put({{"a"}, {"b"}});
+  const auto move = move_to_own(1);
+  ASSERT_TRUE(move.has_value());
+  ASSERT_TRUE(delete_own().has_value());
+  pass(milliseconds(100));
+  ASSERT_EQ(info("events;own").name(), "") << "it was empty";
+  pass(seconds(4));
+  const auto progress = core_->transfer_progress(*move);
+  ASSERT_TRUE(progress.has_value());
+  EXPECT_TRUE(progress->is_done());
+  EXPECT_EQ(progress->error(), "the queue to move to is gone");
+  EXPECT_EQ(info("events").depth(), 2);
+}
+
+TEST_F(QueueSemanticsTest, AMoveIntoAQueueThatIsBeingDeletedIsRefused) {
+  v1::CreateQueueRequest create;
+  create.set_queue("events;own");
+  ASSERT_TRUE(core_->create_queue(create).ok());
+  put({{"a"}});
+  ASSERT_TRUE(delete_own().has_value());
+  const auto move = move_to_own();
+  EXPECT_EQ(move.error().code(), StatusCode::kFailedPrecondition);
+  EXPECT_NE(move.error().message().find("being deleted"), std::string::npos);
+  pass(seconds(1));
+  EXPECT_EQ(info("events").depth(), 1);
 }
 
 }  // namespace

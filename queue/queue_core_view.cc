@@ -117,6 +117,10 @@ void QueueCore::fill_log(v1::LogInfo& info) const {
   info.set_sync_p50_us(sync.p50 / 1'000);
   info.set_sync_p99_us(sync.p99 / 1'000);
   info.set_sync_max_us(sync.max / 1'000);
+  const Percentiles group = stats.group_bytes.percentiles();
+  info.set_group_p50_bytes(group.p50);
+  info.set_group_p99_bytes(group.p99);
+  info.set_group_max_bytes(group.max);
   info.set_synced_bytes(static_cast<int64_t>(stats.written_bytes));
   info.set_recovered_summary_count(static_cast<int64_t>(stats.summarised_segment_count));
   info.set_recovered_full_count(static_cast<int64_t>(stats.replayed_segment_count));
@@ -136,6 +140,9 @@ void QueueCore::fill_service(v1::ServiceQuota& quota) const {
   quota.set_source_key_count(store_->source_key_count());
   quota.set_source_key_bytes(static_cast<int64_t>(store_->source_key_memory()));
   quota.set_client_count(static_cast<int64_t>(clients_.size()));
+  size_t index_bytes = 0;
+  for (const auto& [id, queue] : store_->queues()) index_bytes += queue->index.memory_bytes();
+  quota.set_index_bytes(static_cast<int64_t>(index_bytes));
 }
 
 std::vector<std::string> QueueCore::notices() const {

@@ -68,7 +68,14 @@ void QueueService::stop() {
   waker_.wake();
   if (thread_.joinable()) thread_.join();
   writer_.reset();
+  base::MutexLock lock(mutex_);
+  if (socket_ != nullptr) last_refusals_ = socket_->refusals();
   socket_.reset();
+}
+
+base::ZmqRefusals QueueService::refused_connections() const {
+  base::MutexLock lock(mutex_);
+  return socket_ != nullptr ? socket_->refusals() : last_refusals_;
 }
 
 Status QueueService::failure() const {

@@ -70,7 +70,7 @@ class QueueService {
   // Replies that could not be delivered.
   uint64_t dropped_count() const { return dropped_count_.load(); }
   // Connections that were refused before they could ask for anything.
-  base::ZmqRefusals refused_connections() const { return socket_->refusals(); }
+  base::ZmqRefusals refused_connections() const;
 
  private:
   struct Call {
@@ -135,6 +135,7 @@ class QueueService {
   std::deque<Call*> calls_ GUARDED_BY(mutex_);
   Status failure_ GUARDED_BY(mutex_);
   bool is_stopping_ GUARDED_BY(mutex_) = false;
+  base::ZmqRefusals last_refusals_ GUARDED_BY(mutex_){};
   bool has_ended_ GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

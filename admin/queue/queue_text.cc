@@ -166,16 +166,19 @@ std::string log_text(const v1::LogInfo& log) {
   return fmt::format(
       "Log: {} segments ({} free) of {}, {} live; {} records ({}) in {} syncs, {:.1f} a sync; {} "
       "copied forward\n"
-      "Syncs: median {} us, 99 % {} us, longest {} us; records from memory {}, from the disk {}\n"
+      "Syncs: median {} us, 99 % {} us, longest {} us; groups: median {}, 99 % {}, largest {}\n"
+      "Records handed out: from memory {}, from the disk {}\n"
       "Last start: recovered in {}, {} segments by their summaries, {} in full{}\n",
       human_count(log.segment_count()), human_count(log.free_segment_count()),
       human_bytes(log.segment_bytes()), human_bytes(log.live_bytes()),
       human_count(log.synced_record_count()), human_bytes(log.synced_bytes()),
       human_count(log.sync_count()), records, human_bytes(log.copied_bytes()),
       human_count(log.sync_p50_us()), human_count(log.sync_p99_us()),
-      human_count(log.sync_max_us()), human_count(log.cache_hit_count()),
-      human_count(log.cache_miss_count()), human_age(log.recovery_ms()),
-      human_count(log.recovered_summary_count()), human_count(log.recovered_full_count()),
+      human_count(log.sync_max_us()), human_bytes(log.group_p50_bytes()),
+      human_bytes(log.group_p99_bytes()), human_bytes(log.group_max_bytes()),
+      human_count(log.cache_hit_count()), human_count(log.cache_miss_count()),
+      human_age(log.recovery_ms()), human_count(log.recovered_summary_count()),
+      human_count(log.recovered_full_count()),
       log.cut_bytes() > 0 ? ", " + human_bytes(log.cut_bytes()) + " of an unfinished end were cut"
                           : "");
 }

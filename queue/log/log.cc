@@ -8,7 +8,6 @@
 #include "base/check.h"
 #include "base/fault_point.h"
 #include "base/log.h"
-#include "queue/log/log_recovery.h"
 
 namespace verbatim::queue {
 namespace {
@@ -18,8 +17,14 @@ constexpr uint64_t kSegmentMinBytes = 32 * 1024;
 constexpr uint64_t kGroupsPerSegment = 8;
 constexpr uint64_t kGroupMinCapacity = 16 * 1024;
 
-RecoveryOptions recovery_options(const LogOptions& options) {
+// What a start may write again to make the newest segments unneeded: beside it fits a mark, and
+// something of what comes then.
+uint64_t fold_max_bytes(uint64_t segment_bytes) { return segment_bytes / 4 * 3 - 2 * kBlockSize; }
+
+RecoveryOptions recovery_options(const LogOptions& options, const SegmentFiles& files) {
   RecoveryOptions recovery;
+  if (files.is_short_of_spares()) recovery.fold_max_bytes = fold_max_bytes(options.segment_bytes);
+  recovery.gives_up_start = files.spare_count() == 0;
 #if defined(VERBATIM_FAULT_POINTS)
   recovery.canary_ignore_generations = options.canary_ignore_generations;
   recovery.canary_trust_unsynced_summary = options.canary_trust_unsynced_summary;
@@ -88,7 +93,8 @@ Status Log::recover() {
     }
     return owner_.replay(record.type, record.payload, append(record.type, record.payload));
   };
-  ASSIGN_OR_RETURN(RecoveredLog log, recover_log(segments_, recovery_options(options_), visit));
+  ASSIGN_OR_RETURN(RecoveredLog log,
+                   recover_log(segments_, recovery_options(options_, *files_), visit));
   stats_.cut_bytes = log.cut_bytes;
   stats_.summarised_segment_count = log.summarised_ends.size();
   stats_.replayed_segment_count = log.full_count;
@@ -98,6 +104,7 @@ Status Log::recover() {
              to_string(log.kept_end), log.cut_bytes);
   }
   if (!open_) open_group(true);
+  open_->takes_last_spare = true;
   // The group could not know these when it was opened.
   previous_end_ = rewrites(options_) ? log.synced_end : log.kept_end;
   previous_summary_ = log.summary_offset;
@@ -105,13 +112,19 @@ Status Log::recover() {
   group_number_ = log.group_number;
   oldest_generation_ = std::max<uint64_t>(log.oldest_generation, 1);
   declared_oldest_ = oldest_generation_;
-  return finish_recovery(log.dead_generations);
+  return finish_recovery(log);
 }
 
-Status Log::finish_recovery(const std::vector<uint64_t>& dead) {
-  for (const uint64_t generation : dead) segments_.erase(generation);
+Status Log::finish_recovery(const RecoveredLog& log) {
+  std::vector<uint64_t> retired = log.dead_generations;
+  for (const uint64_t generation : retired) segments_.erase(generation);
+  if (files_->spare_count() == 0) {
+    for (const uint64_t generation : log.begun_generations) {
+      RETURN_IF_ERROR(files_->retire(generation));
+      std::erase(retired, generation);
+    }
+  }
   // Segments whose groups were all rewritten.
-  std::vector<uint64_t> retired = dead;
   for (const auto& [generation, segment] : segments_) {
     if (generation > previous_end_.generation) retired.push_back(generation);
   }
@@ -133,6 +146,9 @@ void Log::open_group(bool begins_segment) {
     close_segment();
     previous_end_ = end_;
     previous_summary_ = std::exchange(closed_at_, 0);
+    if (open_->closing) segment_group_bytes_ += open_->closing->bytes->size();
+    open_->takes_last_spare = segment_group_bytes_ > fold_max_bytes(options_.segment_bytes);
+    segment_group_bytes_ = 0;
     end_ = {next_generation_++, kLogHeaderSize};
     encoder_.emplace(files_->log_id(), end_.generation);
     if (options_.writes_summaries) summary_.begin();
@@ -251,6 +267,7 @@ std::unique_ptr<LogGroup> Log::seal() {
                                 .previous_summary = previous_summary_});
   declared_oldest_ = oldest_generation_;
   last_group_bytes_ = buffer_->size();
+  segment_group_bytes_ += buffer_->size();
   buffer_->pad(kBlockSize);
   end_ = {open_->position.generation, open_->position.offset + buffer_->size()};
 
@@ -280,7 +297,8 @@ Status Log::write(LogGroup& group) {
   const auto begin = std::chrono::steady_clock::now();
   if (group.closing) RETURN_IF_ERROR(write_closing(*group.closing));
   if (group.begins_segment) {
-    ASSIGN_OR_RETURN(Segment segment, files_->make(group.position.generation));
+    ASSIGN_OR_RETURN(Segment segment,
+                     files_->make(group.position.generation, group.takes_last_spare));
     group.file = segment.file;
   }
   FAULT_POINT("queue.before_sync");

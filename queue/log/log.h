@@ -15,6 +15,9 @@
 //    unneeded.
 // I5 A segment is closed before the next one's first group is written: its last group is a summary
 //    of all records that have a digest, synced. Room for it is never given to anything else.
+// I6 On a disk that is full to its last byte, the last spare belongs to the start, and the start
+//    makes another one free: it also rewrites the newest segments if all in them fits into the
+//    fresh one. While running, the last one is taken only if the start could not do that.
 // docs/formats/log.md: bytes, recovery, and what a crash at each step leaves.
 //
 // Threads: all methods belong to the owner's thread but write(), which may run in another one
@@ -33,6 +36,7 @@
 #include "queue/log/group_buffer.h"
 #include "queue/log/group_cache.h"
 #include "queue/log/log_format.h"
+#include "queue/log/log_recovery.h"
 #include "queue/log/log_verifier.h"
 #include "queue/log/read_windows.h"
 #include "queue/log/samples.h"
@@ -104,6 +108,7 @@ struct LogGroup {
   LogPosition position;
   uint64_t record_count = 0;
   bool begins_segment = false;
+  bool takes_last_spare = false;
   int64_t retained_count = 0;  // records that will be read
   bool is_mark = false;        // no records of the owner
   std::shared_ptr<base::File> file;
@@ -206,6 +211,10 @@ class Log {
   size_t segment_count() const { return segments_.size(); }
   // Whether a segment that is given up may be kept though there are enough spares.
   void keep_one_more_spare(bool is_allowed) { files_->keep_one_more_spare(is_allowed); }
+  // Whether two are kept for what must always fit, as long as the disk has room for them.
+  void keep_second_reserve(bool is_wanted) { files_->keep_second_reserve(is_wanted); }
+  // Removes a spare if there are more than spare_count.
+  Status drop_surplus_spare() { return files_->drop_surplus_spare(); }
   size_t spare_count() const { return files_->spare_count(); }
   uint64_t segment_bytes() const { return options_.segment_bytes; }
   // Of all segment files, spares and those on their way out included.
@@ -220,7 +229,7 @@ class Log {
  private:
   Log(const LogOptions& options, std::unique_ptr<SegmentFiles> files, LogOwner& owner);
   Status recover();
-  Status finish_recovery(const std::vector<uint64_t>& dead);
+  Status finish_recovery(const RecoveredLog& log);
   void open_group(bool begins_segment);
   // True if `group_bytes` at `offset`, and behind them all that closes the segment, fit.
   bool fits_segment(uint64_t offset, uint64_t group_bytes, uint64_t summary_bytes) const;
@@ -256,7 +265,8 @@ class Log {
 
   // Of the segment in which end_ lies.
   SegmentSummary summary_;
-  uint64_t closed_at_ = 0;  // where its summary group stands; 0: it is not closed
+  uint64_t segment_group_bytes_ = 0;  // without what pads them
+  uint64_t closed_at_ = 0;            // where its summary group stands; 0: it is not closed
 
   bool is_in_flight_ = false;
   bool ends_with_mark_ = false;

@@ -111,6 +111,7 @@ class Recovery {
   Result<RecoveredLog> run() {
     RETURN_IF_ERROR(find_end());
     RETURN_IF_ERROR(find_chain());
+    if (options_.fold_max_bytes > 0) RETURN_IF_ERROR(fold());
     for (auto it = chain_.begin(); it != chain_.end(); ++it) {
       if (const auto next = std::next(it); next != chain_.end()) prefetch_summary(*next);
       ASSIGN_OR_RETURN(const bool is_done, replay_summary(it->first, it->second));
@@ -138,6 +139,7 @@ class Recovery {
   // What one segment holds: its whole groups from the front, and the marks of all group records.
   struct Survey {
     uint64_t end = kLogHeaderSize;  // of the whole groups
+    size_t group_count = 0;
     std::optional<GroupRecord> last;
     std::optional<GroupRecord> first_record;  // its rest may be torn
     LogPosition highest_mark;
@@ -154,6 +156,7 @@ class Recovery {
       result.highest_mark = std::max(result.highest_mark, group->mark);
       result.end = align_up(result.end + group->size, kBlockSize);
       result.last = group;
+      ++result.group_count;
     }
     RETURN_IF_ERROR(reader.scan_groups(result.end, [&](const GroupRecord& group) {
       result.highest_mark = std::max(result.highest_mark, group.mark);
@@ -169,6 +172,13 @@ class Recovery {
     LogPosition mark;
     for (auto it = segments_.rbegin(); it != segments_.rend(); ++it) {
       ASSIGN_OR_RETURN(const Survey found, survey(it->second));
+      if (options_.gives_up_start && it == segments_.rbegin()) {
+        ASSIGN_OR_RETURN(const bool is_copy, is_copy_of_older(found));
+        if (is_copy) {
+          log_.begun_generations.push_back(it->first);
+          continue;
+        }
+      }
       mark = std::max(mark, found.highest_mark);
       const LogPosition end{it->first, found.end};
       if (end < mark) return damage(end, "a group below the last mark is bad");
@@ -176,6 +186,58 @@ class Recovery {
         set_end(end, mark, *found.last, *found.first_record);
         return {};
       }
+      log_.begun_generations.push_back(it->first);
+    }
+    return {};
+  }
+
+  // True if the newest segment holds nothing but what a start wrote again, and the groups that it
+  // was made of are all there: in segments behind each other from the newest to the end that it
+  // names. Of a segment that was begun while running nothing lies above that end.
+  Result<bool> is_copy_of_older(const Survey& newest) {
+    const bool has_more = newest.group_count == 2 && newest.last->record_count > 1;
+    if (newest.group_count == 0 || newest.group_count > 2 || has_more) return false;
+    const LogPosition from = newest.first_record->previous_end;
+    std::optional<uint64_t> expected;
+    uint64_t oldest = 0;
+    for (auto it = std::next(segments_.rbegin()); it != segments_.rend(); ++it) {
+      if (expected && it->first > *expected) continue;
+      if (expected && it->first < *expected) return false;
+      ASSIGN_OR_RETURN(const Survey older, survey(it->second));
+      if (it->first < from.generation || (expected && !older.last)) return false;
+      if (it->first == from.generation) return expected || older.end > from.offset;
+      if (!older.last) continue;
+      if (!expected) oldest = older.last->oldest_generation;
+      expected = older.first_record->previous_end.generation;
+      if (*expected == 0 || *expected < oldest) return from.generation == 0;
+    }
+    return false;
+  }
+
+  // What the groups of a chain's segment take without what pads them; more than `max_bytes` if they
+  // do, or one is bad.
+  Result<uint64_t> group_bytes(uint64_t generation, uint64_t end, uint64_t max_bytes) {
+    SegmentReader reader = reader_of(segments_.at(generation));
+    std::vector<RecordView> records;
+    uint64_t bytes = 0;
+    for (uint64_t offset = kLogHeaderSize; offset < end && bytes <= max_bytes;) {
+      ASSIGN_OR_RETURN(const auto group, reader.group_at(offset, records));
+      if (!group) return max_bytes + 1;
+      bytes += group->size;
+      offset = align_up(offset + group->size, kBlockSize);
+    }
+    return bytes;
+  }
+
+  Status fold() {
+    uint64_t left = options_.fold_max_bytes;
+    for (auto it = chain_.rbegin(); it != chain_.rend(); ++it) {
+      ASSIGN_OR_RETURN(const uint64_t bytes, group_bytes(it->first, it->second.end, left));
+      if (bytes > left) return {};
+      left -= bytes;
+      const auto older = std::next(it);
+      log_.synced_end =
+          older == chain_.rend() ? LogPosition() : LogPosition{older->first, older->second.end};
     }
     return {};
   }

@@ -41,12 +41,21 @@ struct RecoveredLog {
   uint64_t oldest_generation = 0;
   // Segments that hold nothing of the log any more.
   std::vector<uint64_t> dead_generations;
+  // Those of them that never held anything of their own: nothing is lost if they are reused at
+  // once.
+  std::vector<uint64_t> begun_generations;
   // Segments read by their summaries, and where each one ends; the others were read in full.
   std::deque<LogPosition> summarised_ends;
   uint64_t full_count = 0;
 };
 
 struct RecoveryOptions {
+  // The newest segments whose groups take together no more than that are visited as if they lay
+  // above the mark: what is written again then makes them unneeded. 0: none.
+  uint64_t fold_max_bytes = 0;
+  // No spare is left. If the newest segment is a start's, which has got no further than its mark,
+  // and all that it wrote again is still where it was, it counts as begun, so that it can be one.
+  bool gives_up_start = false;
   // Planted faults that the test harness must catch.
   bool canary_ignore_generations = false;
   bool canary_trust_unsynced_summary = false;

@@ -124,10 +124,16 @@ Result<std::map<uint64_t, Segment>> SegmentFiles::load(uint64_t new_log_id) {
   return segments;
 }
 
-Result<Segment> SegmentFiles::make(uint64_t generation) {
+bool SegmentFiles::is_short_of_spares() const {
+  if (spares_.count() > 1) return false;
+  const auto free = file_system_.free_bytes(directory_);
+  return free && *free < 2 * segment_bytes_;
+}
+
+Result<Segment> SegmentFiles::make(uint64_t generation, bool takes_last) {
   CHECK(generation > highest_generation_, "invariant I3: a generation is used once");
   highest_generation_ = generation;
-  ASSIGN_OR_RETURN(const std::string name, spares_.take());
+  ASSIGN_OR_RETURN(const std::string name, spares_.take(takes_last));
   Segment segment;
   segment.header = {.log_id = log_id_, .generation = generation, .segment_size = segment_bytes_};
   const std::string path = path_of(segment_name(generation));

@@ -46,8 +46,9 @@ class SegmentFiles {
   // A new segment will soon be needed.
   void prepare_next() { spares_.prepare_next(); }
 
-  // Makes the segment `generation` of a spare. Durable: name, length, header.
-  Result<Segment> make(uint64_t generation);
+  // Makes the segment `generation` of a spare; of the last one only if `takes_last`, while the disk
+  // takes no more. Durable: name, length, header.
+  Result<Segment> make(uint64_t generation, bool takes_last);
   // Takes a segment out of the log and keeps it as a spare, or removes it when there are enough.
   // Durable: that the name is gone.
   Status retire(uint64_t generation);
@@ -56,8 +57,12 @@ class SegmentFiles {
   uint64_t highest_generation() const { return highest_generation_; }
   // Whether one spare more than asked for may be kept: see SparePool.
   void keep_one_more_spare(bool is_allowed) { spares_.keep_one_more(is_allowed); }
+  void keep_second_reserve(bool is_wanted) { spares_.keep_second_reserve(is_wanted); }
+  Status drop_surplus_spare() { return spares_.drop_surplus(); }
   size_t spare_count() const { return spares_.count(); }
-  // False: the disk takes no more segments, and one spare at the most is left.
+  // After load(): a start that takes a spare leaves none, and the disk has no room for another.
+  bool is_short_of_spares() const;
+  // False: the disk takes no more segments, and nothing but the reserve is left.
   bool can_grow() const { return spares_.can_grow(); }
 
  private:

@@ -53,6 +53,26 @@ void SparePool::prepare_next() {
   if (!options_.in_background) refill();
 }
 
+void SparePool::keep_second_reserve(bool is_wanted) {
+  {
+    base::MutexLock lock(mutex_);
+    if (std::exchange(has_second_reserve_, is_wanted) == is_wanted) return;
+    changed_.notify_all();
+  }
+  if (is_wanted && !options_.in_background) refill();
+}
+
+Status SparePool::drop_surplus() {
+  std::string name;
+  {
+    base::MutexLock lock(mutex_);
+    if (names_.size() <= count_) return {};
+    name = std::move(names_.back());
+    names_.pop_back();
+  }
+  return file_system_.remove(base::join_path(directory_, name));
+}
+
 bool SparePool::wants_more() const { return count() < count_ + (keeps_one_more_ ? 1 : 0); }
 
 void SparePool::add(std::string name) {
@@ -69,24 +89,25 @@ size_t SparePool::count() const {
 
 bool SparePool::can_grow() const {
   base::MutexLock lock(mutex_);
-  return names_.size() > 1 || !has_failed_;
+  return !is_only_reserve() || !has_failed_;
 }
 
-Result<std::string> SparePool::take() {
+Result<std::string> SparePool::take(bool takes_last) {
   base::MutexLock lock(mutex_);
   if (thread_.joinable()) {
     wanted_count_ = usual_count() + 1;
     changed_.notify_all();
-    changed_.wait(mutex_, [this]() REQUIRES(mutex_) { return names_.size() > 1 || has_failed_; });
+    changed_.wait(mutex_, [this]() REQUIRES(mutex_) { return !is_only_reserve() || has_failed_; });
   }
   wanted_count_ = usual_count();
-  if (names_.empty() || (names_.size() == 1 && !has_failed_)) {
+  const size_t kept_count = takes_last ? 0 : 1;
+  if (names_.size() <= kept_count || (is_only_reserve() && !has_failed_)) {
     lock.unlock();
     auto made = write_spare();
     lock.lock();
     if (made) return made;
     note_failure(made.error());
-    if (names_.empty()) return made;
+    if (names_.size() <= kept_count) return made;
   }
   std::string name = std::move(names_.back());
   names_.pop_back();

@@ -3,13 +3,16 @@
 // There are two by default: the reserve, and one ahead, which is made when it will soon be needed,
 // because a segment that is given up before serves as well. While the disk takes no more, the last
 // one is the reserve: can_grow() is false, and whoever asks it leaves that one to what must always
-// fit.
+// fit; that is above all the start, which needs a segment before it can give one up.
 //
 // I1 A spare in the pool has its whole length and a synced header.
 // I2 `count` are written at the start; later none beyond two, because a burst that has used up the
 //    others needs the disk for itself. Of segments given up, as many are kept,
 //    and one more where keep_one_more() allows it: it spares a flow that empties its segments late
 //    from writing a new one each time.
+// I3 With a second reserve there is one more of all that is written, and can_grow() leaves two: a
+//    segment full of new messages may be closed in the moment in which the disk becomes full, and
+//    what is open then must still be followed by one.
 //
 // Threads: any. In the background, one thread writes what is missing and tries again every second
 // after a failure; else refill() does it in the caller's.
@@ -51,18 +54,24 @@ class SparePool {
   bool wants_more() const;
   // Allowed until it is said otherwise.
   void keep_one_more(bool is_allowed) { keeps_one_more_ = is_allowed; }
+  // None until it is said otherwise.
+  void keep_second_reserve(bool is_wanted);
+  // Removes one, if there are more than `count`. Errors: those of the disk.
+  Status drop_surplus();
   // The name of a file that fulfils I1.
   void add(std::string name);
   // Gives up a spare. With none there one is written; the last one is kept for as long as another
-  // can be made. Errors: those of the disk.
-  Result<std::string> take();
+  // can be made, and without `takes_last` in any case. Errors: those of the disk.
+  Result<std::string> take(bool takes_last);
   bool can_grow() const;
   size_t count() const;
 
  private:
   void run();
   void refill();
-  bool is_short() const REQUIRES(mutex_) { return names_.size() < wanted_count_; }
+  bool is_short() const REQUIRES(mutex_) { return names_.size() < wanted_count_ + more(); }
+  size_t more() const REQUIRES(mutex_) { return has_second_reserve_ ? 1 : 0; }
+  bool is_only_reserve() const REQUIRES(mutex_) { return names_.size() <= 1 + more(); }
   // What is there at least while nothing more is announced.
   size_t usual_count() const REQUIRES(mutex_);
   Result<std::string> write_spare();
@@ -84,6 +93,7 @@ class SparePool {
   std::vector<std::string> names_ GUARDED_BY(mutex_);
   size_t wanted_count_ GUARDED_BY(mutex_);
   bool has_failed_ GUARDED_BY(mutex_) = false;
+  bool has_second_reserve_ GUARDED_BY(mutex_) = false;
   bool has_filled_ GUARDED_BY(mutex_) = false;  // all that the start writes
   std::thread thread_;
 };

@@ -41,7 +41,7 @@ TEST_P(SparePoolTest, TheReserveIsThereAndTheNextOneWhenItIsSoonNeeded) {
   wait_until([&] { return pool_->count() == 1; });
   pool_->prepare_next();
   wait_until([&] { return pool_->count() == 2; });
-  const auto name = pool_->take();
+  const auto name = pool_->take(true);
   ASSERT_TRUE(name.has_value());
   EXPECT_EQ(pool_->count(), 1u);
   const std::string bytes = disk_.contents("/log/" + *name);
@@ -53,7 +53,7 @@ TEST_P(SparePoolTest, TakingMoreThanIsAheadKeepsTheReserve) {
   start();
   std::set<std::string> names;
   for (int i = 0; i < 5; ++i) {
-    const auto name = pool_->take();
+    const auto name = pool_->take(true);
     ASSERT_TRUE(name.has_value());
     EXPECT_TRUE(names.insert(*name).second) << "one spare is given once";
     EXPECT_TRUE(pool_->can_grow());
@@ -67,8 +67,8 @@ TEST_P(SparePoolTest, AFullDiskLeavesTheReserveAndThenNothing) {
   disk_.set_capacity(kSegmentBytes + kSegmentBytes / 2);
   pool_->prepare_next();
   wait_until([&] { return !pool_->can_grow(); });
-  EXPECT_TRUE(pool_->take().has_value());
-  EXPECT_EQ(pool_->take().error().code(), StatusCode::kResourceExhausted);
+  EXPECT_TRUE(pool_->take(true).has_value());
+  EXPECT_EQ(pool_->take(true).error().code(), StatusCode::kResourceExhausted);
   EXPECT_FALSE(pool_->can_grow());
   pool_->add("given-up.tmp");
   EXPECT_TRUE(pool_->can_grow());
@@ -85,6 +85,27 @@ TEST_P(SparePoolTest, OneMoreOfThoseGivenUpIsKeptWhereItIsAllowed) {
   pool_->keep_one_more(true);
   pool_->add("b.tmp");
   EXPECT_FALSE(pool_->wants_more());
+}
+
+TEST_P(SparePoolTest, ASecondReserveIsLeftTooAndOneMoreIsRemovedOnDemand) {
+  start();
+  wait_until([&] { return pool_->count() == 1; });
+  pool_->keep_second_reserve(true);
+  wait_until([&] { return pool_->count() == 2; });
+  EXPECT_TRUE(pool_->drop_surplus().ok());
+  EXPECT_EQ(pool_->count(), 2u) << "two are no surplus";
+  disk_.set_capacity(2 * kSegmentBytes + kSegmentBytes / 2);
+  pool_->prepare_next();
+  wait_until([&] { return !pool_->can_grow(); });
+  EXPECT_TRUE(pool_->take(false).has_value());
+  EXPECT_FALSE(pool_->can_grow());
+  EXPECT_EQ(pool_->take(false).error().code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(pool_->count(), 1u) << "the start's";
+  disk_.set_capacity(4 * kSegmentBytes);
+  pool_->prepare_next();
+  wait_until([&] { return pool_->count() == 3; });
+  EXPECT_TRUE(pool_->drop_surplus().ok());
+  EXPECT_EQ(pool_->count(), 2u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Threads, SparePoolTest, ::testing::Bool(),

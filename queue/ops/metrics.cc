@@ -224,6 +224,11 @@ void add_service(std::vector<MetricFamily>& all, const v1::ListQueuesResponse& a
       .add(number(log.sync_p50_us()) * kMicrosecond, {{"quantile", "0.5"}})
       .add(number(log.sync_p99_us()) * kMicrosecond, {{"quantile", "0.99"}})
       .add(number(log.sync_max_us()) * kMicrosecond, {{"quantile", "1"}});
+  Family(all, "verbatim_queue_log_group_bytes",
+         "Size of these groups, each written and synced at once; quantile 1 is the largest")
+      .add(number(log.group_p50_bytes()), {{"quantile", "0.5"}})
+      .add(number(log.group_p99_bytes()), {{"quantile", "0.99"}})
+      .add(number(log.group_max_bytes()), {{"quantile", "1"}});
   Family(all, "verbatim_queue_log_recovered_segments", "Segments read by the last start")
       .add(number(log.recovered_summary_count()), {{"by", "summary"}})
       .add(number(log.recovered_full_count()), {{"by", "full"}});
@@ -251,6 +256,10 @@ void add_operations(std::vector<MetricFamily>& all, const MetricsInput& input) {
       .add(number(input.audit_last_number));
   Family(all, "verbatim_queue_unsent_answers_total", "Answers whose client was gone")
       .add(number(input.dropped_answer_count));
+  Family(all, "verbatim_queue_refused_connections_total",
+         "Connections refused before they could ask for anything")
+      .add(number(input.refused_connections.unknown_key), {{"reason", "unknown-key"}})
+      .add(number(input.refused_connections.bad_handshake), {{"reason", "bad-handshake"}});
   Family age(all, "verbatim_queue_probe_age_seconds",
              "Since a probe message last went all the way through");
   Family latency(all, "verbatim_queue_probe_latency_seconds", "How long that took");

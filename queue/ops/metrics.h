@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/zmq_socket.h"
 #include "queue/ops/probe.h"
 #include "queue/ops/queue_watch.h"
 #include "verbatim/v1/admin.pb.h"
@@ -23,6 +24,7 @@ struct MetricsInput {
   std::shared_ptr<const QueueSnapshot> snapshot;
   std::chrono::nanoseconds snapshot_age{};
   uint64_t dropped_answer_count = 0;
+  base::ZmqRefusals refused_connections{};
   std::vector<v1::Alarm> alarms;
   int64_t alarm_command_run_count = 0;
   int64_t alarm_command_failure_count = 0;

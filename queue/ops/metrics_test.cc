@@ -20,6 +20,8 @@ MetricsInput input_of(std::chrono::nanoseconds age) {
   queue.set_oldest_age_ms(1'500);
   (*queue.mutable_depth_by_reason())["END_REASON_PURGED"] = 3;
   snapshot->queues.mutable_log()->set_sync_p99_us(2'500);
+  snapshot->queues.mutable_log()->set_group_max_bytes(65'536);
+  snapshot->queues.mutable_service()->set_index_bytes(4'000);
   MetricsInput input;
   input.snapshot = std::move(snapshot);
   input.snapshot_age = age;
@@ -29,6 +31,7 @@ MetricsInput input_of(std::chrono::nanoseconds age) {
   alarm.set_is_raised(true);
   alarm.set_raised_count(2);
   input.alarms.push_back(alarm);
+  input.refused_connections = {.unknown_key = 3, .bad_handshake = 4};
   return input;
 }
 
@@ -54,6 +57,10 @@ TEST(Metrics, CountersOfQueuesLogAndAlarmsAreThereInBaseUnits) {
   EXPECT_EQ(value_of(all, "verbatim_queue_oldest_message_age_seconds", "events"), 1.5);
   EXPECT_EQ(value_of(all, "verbatim_queue_messages_by_reason", "END_REASON_PURGED"), 3.0);
   EXPECT_EQ(value_of(all, "verbatim_queue_log_sync_seconds", "0.99"), 0.0025);
+  EXPECT_EQ(value_of(all, "verbatim_queue_log_group_bytes", "1"), 65'536.0);
+  EXPECT_EQ(value_of(all, "verbatim_queue_index_bytes"), 4'000.0);
+  EXPECT_EQ(value_of(all, "verbatim_queue_refused_connections_total", "unknown-key"), 3.0);
+  EXPECT_EQ(value_of(all, "verbatim_queue_refused_connections_total", "bad-handshake"), 4.0);
   EXPECT_EQ(value_of(all, "verbatim_queue_alarm_raised", "queue-full"), 1.0);
   EXPECT_EQ(value_of(all, "verbatim_queue_alarms_raised_total", "queue-full"), 2.0);
 }

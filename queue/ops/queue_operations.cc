@@ -57,6 +57,7 @@ MetricsInput QueueOperations::metrics_input() const {
   input.snapshot = watch_->snapshot();
   if (input.snapshot != nullptr) input.snapshot_age = clock_.monotonic() - input.snapshot->taken;
   input.dropped_answer_count = service_.dropped_count();
+  input.refused_connections = service_.refused_connections();
   input.alarms = alarms_->list(true);
   input.alarm_command_run_count = command_->run_count();
   input.alarm_command_failure_count = command_->failure_count();

@@ -25,6 +25,17 @@ bool is_live(const IndexedMessage& message) {
 
 // --- slots ---
 
+size_t MessageIndex::memory_bytes() const {
+  // Beside its value, a node of a tree has about three pointers, a colour and what malloc needs.
+  constexpr size_t kNode = 48;
+  const size_t chunk = kNode + sizeof(Chunks::value_type) + sizeof(Chunk);
+  const size_t lane_entry = sizeof(std::pair<uint64_t, uint32_t>) + 1;
+  const size_t waiting = 2 * (kNode + sizeof(std::pair<uint64_t, std::chrono::nanoseconds>));
+  return chunks_.size() * chunk + lanes_.size() * sizeof(Lane) +
+         free_lanes_.capacity() * sizeof(uint32_t) + lane_of_.capacity() * lane_entry +
+         ready_.size() * (kNode + sizeof(std::pair<uint64_t, uint32_t>)) + delays_.size() * waiting;
+}
+
 IndexedMessage* MessageIndex::slot(uint64_t lookup_id) const {
   const uint64_t number = lookup_id / kChunkSize;
   if (last_ == nullptr || number != last_number_) {

@@ -141,6 +141,8 @@ class MessageIndex {
   int64_t leased_count() const { return leased_count_; }
   // By EndReason; 0: messages that were put here.
   const std::array<int64_t, 16>& count_by_reason() const { return count_by_reason_; }
+  // What it takes itself, about.
+  size_t memory_bytes() const;
   int64_t lane_count() const { return static_cast<int64_t>(lane_of_.size()); }
 
  private:

@@ -180,6 +180,20 @@ SourceKeyState state(uint64_t lookup_id, int64_t put_unix_ns, uint64_t generatio
           .position = PackedPosition({generation, 4096})};
 }
 
+TEST(MessageIndex, ItsMemoryGrowsAndShrinksWithItsMessages) {
+  MessageIndex index;
+  index.finish_loading();
+  const size_t empty = index.memory_bytes();
+  constexpr uint64_t kCount = 10'000;
+  for (uint64_t id = 1; id <= kCount; ++id) {
+    index.add({.lookup_id = id, .payload_size = 10, .order_key_hash = 7});
+  }
+  EXPECT_GE(index.memory_bytes() - empty, kCount * sizeof(IndexedMessage));
+  EXPECT_LE(index.memory_bytes() - empty, kCount * sizeof(IndexedMessage) * 2);
+  for (uint64_t id = 1; id <= kCount; ++id) index.remove(id);
+  EXPECT_LE(index.memory_bytes(), empty + 10'000);
+}
+
 TEST(SourceKeys, AKeyIsForgottenOnceAfterTheWindowWhereverItsRecordsLie) {
   SourceKeys keys(std::chrono::milliseconds(10));
   keys.add(kA, state(1, 0, 1));

@@ -105,6 +105,9 @@ Status QueueStore::recycle() {
   const bool has_older =
       log_->segment_count() > 1 && log_->oldest_generation() < log_->newest_generation();
   log_->keep_one_more_spare(excess + segment <= kBoundSegments * segment);
+  // Where messages pile up there is room for it within the bound, and they may fill the disk.
+  log_->keep_second_reserve(excess + segment <= kCopyBeginSegments * segment);
+  if (excess > kBoundSegments * segment) RETURN_IF_ERROR(log_->drop_surplus_spare());
   is_in_hurry_ = excess > kCopyHurrySegments * segment;
   is_short_of_space_ = has_older && excess > kBoundSegments * segment;
   if (!has_older || (!copying_ && excess <= kCopyBeginSegments * segment)) return {};

@@ -16,8 +16,8 @@ class Story:
 PRODUCER = "S 1\nA 1 11 0\nS 2\nA 2 12 0\nS 3\n"
 
 
-def verdict(*consumers, producer=PRODUCER):
-    return judge([Story("p", producer)], [Story(f"c{i}", text) for i, text in enumerate(consumers)])
+def verdict(*consumers, producer=PRODUCER, poison=""):
+    return judge([Story("p", producer)], [Story(f"c{i}", text) for i, text in enumerate(consumers)], [Story("poison", poison)])
 
 
 def expect(found, lost=0, twice=0, disordered=0, unknown=0):
@@ -53,5 +53,11 @@ expect(verdict(give(11, 1, 5) + give(12, 2, 5) + "B 6\nD 7\n" + CLEAN))
 # The second of a key before the first; of two keys it is no disorder.
 expect(verdict(give(12, 2, 5) + "C 6\nD 7\n" + give(11, 1, 8) + "C 9\nD 10\n"), disordered=1)
 expect(verdict(give(12, 2, 5, key=1) + "C 6\nD 7\n" + give(11, 1, 8) + "C 9\nD 10\n"))
+# Poisoned: under another lookup id, and out of its key's order; but not what was committed before, nor twice.
+FIRST_IS_POISON = give(11, 1, 5) + "B 6\nD 7\n" + give(12, 2, 8) + "C 9\nD 10\n"
+expect(verdict(FIRST_IS_POISON), lost=1)
+expect(verdict(FIRST_IS_POISON, poison=give(1, 1, 20) + "C 21\nD 22\n"))
+expect(verdict(CLEAN, poison=give(1, 1, 20) + "C 21\nD 22\n"), twice=1)
+expect(verdict(FIRST_IS_POISON, poison=give(1, 1, 20) + "C 21\nD 22\n" + give(2, 1, 23)), twice=1)
 expect(verdict(CLEAN, give(19, 9, 20) + "C 21\nD 22\n"), unknown=1)
 print("queue_judge_selftest: ok")

@@ -18,6 +18,14 @@ TEST(QueueLogPower, AStormOfCutsKillsAndFailuresLosesNothingAnswered) {
   }
 }
 
+TEST(QueueLogPower, TheSameOnADiskThatIsFullMostOfTheTime) {
+  const uint64_t seed = test_seed();
+  for (uint64_t i = 0; i < kStormCount / 4; ++i) {
+    ASSERT_EQ(run_log_storm(seed + i, {.step_count = 80, .has_full_disk = true}), "")
+        << "seed=" << seed + i;
+  }
+}
+
 // The harness must see these planted faults, or it proves nothing.
 TEST(QueueLogPower, TheCanaryWithoutRewriteIsCaught) {
   const uint64_t seed = test_seed();

@@ -3,7 +3,8 @@ acknowledged with what was given out and committed.
 
 The queue dies at random moments and at each of its named fault points (FAULT_POINT in queue/); producers and consumers die at
 random moments, with puts and leases under way, and go on from their journals. Nothing that was acknowledged may be lost,
-nothing that was committed may come again, and each order key keeps its order.
+nothing that was committed may come again, and each order key keeps its order. The queue's settings give a message two tries, with a
+short delay between: what is given back or dies with its consumer twice is poison, which a consumer of its own takes at the end.
 
     queue_storm.py [--seconds 30] [--minutes M]      TEST_SEED repeats the order of the kills
 """
@@ -18,9 +19,12 @@ import time
 import grpc
 from queue_actors import QueueActor, judge
 from verbatim_harness import BIN_DIR, SOURCE_DIR, HarnessError, Pipeline, wait_until
+from verbatim.v1 import admin_pb2, queue_settings_pb2
 
 PRODUCERS, CONSUMERS, KEYS = 4, 3, 8
 RATE_PER_SECOND = 300  # of each producer
+# Two tries, in cycles of one.
+SETTINGS = queue_settings_pb2.QueueSettings(retries=0, retry_cycles=1, retry_cycle_delay_ms=200)
 SIGKILLED = -9
 # How long a named point may take to be reached before the queue is killed anyway.
 POINT_PATIENCE_S = 4
@@ -48,9 +52,12 @@ class Storm:
                           for i in range(PRODUCERS)]
         self.consumers = [QueueActor("consume", f"consumer{i}", address, pipeline.dir, max_count=chance.choice([16, 64, 256]),
                                      lease_ms=2000, abort_percent=3) for i in range(CONSUMERS)]
+        self.poison_consumer = QueueActor("consume", "poison", address, pipeline.dir, queue="events;poison")
 
     def start(self):
         self.pipeline.queue.start()
+        self.pipeline.queue_admin().ConfigureQueue(
+            admin_pb2.ConfigureQueueRequest(queue="events", settings=SETTINGS, reason="storm"), timeout=30)
         for actor in [*self.producers, *self.consumers]:
             actor.start()
 
@@ -102,13 +109,15 @@ class Storm:
         for producer in self.producers:
             producer.terminate(timeout=60)
 
-        def is_empty():
+        def is_empty(name):
             try:
-                return self.pipeline.queue_info().depth == 0
+                return self.pipeline.queue_info(name).depth == 0
             except grpc.RpcError:
                 return False
-        wait_until(is_empty, 60, lambda: f"an empty queue\n{self.pipeline.queue.tail()}", poll=0.1)
-        for consumer in self.consumers:
+        wait_until(lambda: is_empty("events"), 60, lambda: f"an empty queue\n{self.pipeline.queue.tail()}", poll=0.1)
+        self.poison_consumer.start()
+        wait_until(lambda: is_empty("events;poison"), 60, lambda: f"no poison\n{self.pipeline.queue.tail()}", poll=0.1)
+        for consumer in [*self.consumers, self.poison_consumer]:
             consumer.terminate(timeout=60)
         self.pipeline.queue.restart()
         depth = self.pipeline.queue_info().depth
@@ -128,13 +137,14 @@ def main():
         storm.start()
         storm.rage(arguments.minutes * 60 or arguments.seconds)
         storm.calm_down()
-        verdict = judge(storm.producers, storm.consumers)
+        verdict = judge(storm.producers, storm.consumers, [storm.poison_consumer])
         pipeline.queue.terminate()
-        print(f"queue_storm: kills={storm.kills} {verdict}", flush=True)
+        print(f"queue_storm: kills={storm.kills} {verdict} poisoned={verdict.poisoned}", flush=True)
         print(f"queue_storm: points={sorted(storm.points_hit)} of {storm.points}")
         wrong = [text for is_wrong, text in (
             (not verdict.is_good(), "\n".join(verdict.examples)), (verdict.acknowledged < 1000, "hardly anything was acknowledged"),
             (verdict.received < verdict.acknowledged, "not all was received"), (storm.kills < 10, "hardly any kills"),
+            (verdict.poisoned == 0, "nothing was poisoned"),
             (set(storm.points) - storm.points_hit, f"never reached: {set(storm.points) - storm.points_hit}")) if is_wrong]
         if wrong:
             raise HarnessError("\n".join(wrong))

@@ -302,23 +302,23 @@ TEST(QueueLogFault, EachKindOfOperationOnAFullDiskLosesNothingAnswered) {
 }
 
 TEST(QueueLogFault, AFullDiskStopsGrowthWhileTheReserveIsLeft) {
-  QueueLogHarness harness(kSegmentBytes);
+  constexpr uint64_t kLargeBytes = 4 * kSegmentBytes;
+  QueueLogHarness harness(kLargeBytes);
   ASSERT_EQ(harness.open(), "");
   EXPECT_TRUE(harness.log().can_grow());
   // The open segment, the reserve, and a piece of one more.
-  harness.disk().set_capacity(2 * kSegmentBytes + kSegmentBytes / 2);
+  harness.disk().set_capacity(2 * kLargeBytes + kLargeBytes / 2);
   while (harness.log().can_grow()) {
-    ASSERT_TRUE(harness.put(2, 900));
+    ASSERT_TRUE(harness.put(17, 900));
     ASSERT_EQ(harness.log().newest_generation(), 1u);
   }
-  // What the owner still lets in takes the rest of the segment and a whole one.
+  // What the owner still lets in takes the rest of the segment, and a whole one if a start could
+  // not pack the first one's records into it.
   EXPECT_EQ(harness.log().spare_count(), 1u);
-  while (harness.log().spare_count() == 1) ASSERT_TRUE(harness.put(2, 900));
+  while (harness.log().spare_count() == 1) ASSERT_TRUE(harness.put(17, 900));
   EXPECT_FALSE(harness.log().can_grow());
   EXPECT_EQ(harness.log().newest_generation(), 2u);
-  while (harness.log().newest_generation() == 2) {
-    if (!harness.put(2, 900)) break;
-  }
+  while (harness.put(17, 900)) ASSERT_EQ(harness.log().newest_generation(), 2u);
   harness.kill();
   harness.disk().power_cut_dropping_all();
   harness.disk().set_capacity(uint64_t{1} << 40);
@@ -326,11 +326,68 @@ TEST(QueueLogFault, AFullDiskStopsGrowthWhileTheReserveIsLeft) {
   EXPECT_TRUE(harness.put(2, 900));
 }
 
-TEST(QueueLogFault, AGivenUpSegmentEndsTheShortage) {
-  QueueLogHarness harness(kSegmentBytes);
+// Two full segments, one that is a third full, the last spare, and not a byte more.
+void fill_disk(QueueLogHarness& harness) {
   ASSERT_EQ(harness.open(), "");
   while (harness.log().segment_count() < 3) ASSERT_TRUE(harness.put(2, 900));
-  harness.disk().set_capacity((3 + 1) * kSegmentBytes);
+  ASSERT_EQ(harness.log().spare_count(), 1u);
+  harness.disk().set_capacity(harness.log().disk_bytes());
+}
+
+// As commits do it, one after the other: a little in each group.
+void put_until_it_ends(QueueLogHarness& harness) {
+  for (int i = 0; harness.put(1, 16); ++i) ASSERT_LT(i, 100) << "the disk is not full";
+}
+
+TEST(QueueLogFault, OnAFullDiskTheLogGoesOnAfterEachStart) {
+  QueueLogHarness harness(kSegmentBytes);
+  fill_disk(harness);
+  for (int life = 0; life < 50; ++life) {
+    put_until_it_ends(harness);
+    EXPECT_EQ(harness.log().spare_count(), 1u) << "the last one is the start's";
+    if (life % 3 == 1) harness.disk().power_cut_dropping_all();
+    const uint64_t before = harness.answered_count();
+    ASSERT_EQ(harness.open(), "") << "life " << life;
+    ASSERT_TRUE(harness.put(1, 16)) << "life " << life;
+    ASSERT_GT(harness.answered_count(), before);
+  }
+}
+
+// The Nth operation of a start fails, and all behind it; then the next start's; then one works.
+// Whether the process dies there or the power goes.
+TEST(QueueLogFault, OnAFullDiskAStartWorksWhereverTheOneBeforeEnded) {
+  enum class Cut { kNone, kDropping, kKeeping };
+  for (const Cut cut : {Cut::kNone, Cut::kDropping, Cut::kKeeping}) {
+    bool has_failed = true;
+    for (uint64_t nth = 1; has_failed; ++nth) {
+      for (const uint64_t second : {uint64_t{0}, nth}) {
+        QueueLogHarness harness(kSegmentBytes);
+        fill_disk(harness);
+        put_until_it_ends(harness);
+        for (const uint64_t at : {nth, second}) {
+          if (at == 0) continue;
+          harness.disk().fail({.nth = at, .is_sticky = true});
+          const std::string wrong = harness.open();
+          has_failed = harness.disk().has_failed();
+          ASSERT_TRUE(wrong.empty() || has_failed) << wrong;
+          harness.disk().clear_faults();
+          harness.kill();
+          if (cut == Cut::kDropping) harness.disk().power_cut_dropping_all();
+          if (cut == Cut::kKeeping) harness.disk().power_cut_keeping_all();
+        }
+        ASSERT_EQ(harness.open(), "") << "operations " << nth << " and " << second;
+        ASSERT_TRUE(harness.put(1, 16));
+        ASSERT_EQ(harness.open(), "");
+      }
+    }
+  }
+}
+
+TEST(QueueLogFault, AGivenUpSegmentEndsTheShortage) {
+  QueueLogHarness harness(2 * kSegmentBytes);
+  ASSERT_EQ(harness.open(), "");
+  while (harness.log().segment_count() < 3) ASSERT_TRUE(harness.put(2, 900));
+  harness.disk().set_capacity((3 + 1) * 2 * kSegmentBytes);
   while (harness.log().can_grow()) ASSERT_TRUE(harness.put(2, 900));
   harness.release_oldest();
   // The group that says so, and one whose mark is above it.

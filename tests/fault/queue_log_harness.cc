@@ -182,6 +182,7 @@ class Storm {
 
   std::string run_step() {
     if (!harness_.is_open()) return open();
+    if (options_.has_full_disk && pick(8) == 0) change_capacity();
     switch (pick(15)) {
       case 0:
         harness_.kill();
@@ -214,9 +215,15 @@ class Storm {
         if (harness_.log().segment_count() > 2) harness_.release_oldest();
         return {};
       default:
-        if (!harness_.put(1 + pick(4), 16 + pick(800))) die();
+        if (!harness_.put(1 + pick(4), 16 + pick(options_.has_full_disk ? 200 : 800))) die();
         return {};
     }
+  }
+
+  // A log that runs has a spare, or it has lost it just now to a failing disk.
+  void change_capacity() {
+    const bool is_full = pick(4) != 0 && harness_.log().spare_count() > 0;
+    harness_.disk().set_capacity(is_full ? harness_.log().disk_bytes() : uint64_t{1} << 40);
   }
 
   // The log has failed: the process ends, with or without the power.
@@ -251,8 +258,8 @@ class Storm {
       } else {
         harness_.power().stop_before_sync(1 + pick(8));
       }
-      const std::string wrong = harness_.open();
-      const bool was_hit = harness_.disk().has_failed() || harness_.power().has_stopped();
+        const std::string wrong = harness_.open();
+        const bool was_hit = harness_.disk().has_failed() || harness_.power().has_stopped();
       if (!wrong.empty() && !was_hit) return wrong;
       harness_.disk().clear_faults();
       crash();

@@ -86,6 +86,9 @@ class QueueLogHarness {
 // what went wrong; empty if nothing did.
 struct StormOptions {
   int step_count = 40;
+  // The disk is full to its last byte again and again; records are so small that a start can pack a
+  // segment of them into the next.
+  bool has_full_disk = false;
   bool canary_no_rewrite_after_recovery = false;
   bool canary_ignore_generations = false;
   bool canary_trust_unsynced_summary = false;

@@ -1,10 +1,13 @@
 """A real verbatim-queue on a small file system that fills up while producers run.
 
-First by the queue's own messages, then by somebody else's file, with a kill in between. Each time puts are refused as full,
-loudly and counted; consumers drain although the disk is full; producers go on by themselves once there is room. In the end
-everything acknowledged was received, nothing is lost, nothing came twice.
+First by the queue's own messages, then by somebody else's file, with a kill in between; at last to the last byte, with one kill
+after the other: in the start, right after it, while it is drained. Each time puts are refused as full, loudly and counted;
+consumers drain although the disk is full; producers go on by themselves once there is room. In the end everything acknowledged was
+received, nothing is lost, nothing came twice.
 """
 import os
+import random
+import time
 
 import small_disk
 
@@ -18,6 +21,8 @@ from verbatim.v1 import admin_pb2  # noqa: E402
 DISK_MIB = 96
 FREE_MIN_BYTES = 8 << 20
 BODY_BYTES = 16 << 10
+KILL_COUNT = 12
+DISK_FAILED = 4
 FULL = "REFUSAL_REASON_FULL"
 
 
@@ -26,6 +31,7 @@ class Story:
         self.pipeline, self.disk = pipeline, disk
         self.address = f"tcp://127.0.0.1:{pipeline.ports['queue']}"
         self.producers, self.consumers = [], []
+        self.ended_count = 0
 
     def start_producers(self, names, count=0):
         started = [QueueActor("put", name, self.address, self.pipeline.dir, order_keys=4, body_bytes=BODY_BYTES, window=64,
@@ -72,14 +78,20 @@ class Story:
         wait_until(lambda: raised() is not None and bool(raised()) == is_raised, 30,
                    lambda: f"an alarm {'raised' if is_raised else 'cleared'}, there are {raised()}")
 
+    def depth_or_none(self):
+        """None: a connection to its former life. A service that found no room at all has ended, and is started again, as
+        systemd does."""
+        if not self.pipeline.queue.is_running():
+            assert self.pipeline.queue.exit_code() == DISK_FAILED, self.pipeline.queue.tail()
+            self.ended_count += 1
+            self.pipeline.queue.start()
+        try:
+            return self.pipeline.queue_info().depth
+        except grpc.RpcError:
+            return None
+
     def wait_empty(self, what):
-        def is_empty():
-            assert self.pipeline.queue.is_running(), self.pipeline.queue.tail()
-            try:
-                return self.pipeline.queue_info().depth == 0
-            except grpc.RpcError:  # a connection to its former life
-                return False
-        wait_until(is_empty, 90, lambda: f"{what}\n{self.pipeline.queue.tail()}", poll=0.1)
+        wait_until(lambda: self.depth_or_none() == 0, 90, lambda: f"{what}\n{self.pipeline.queue.tail()}", poll=0.1)
 
 
 def fills_up_by_itself(story):
@@ -123,6 +135,43 @@ def fills_up_by_somebody_else(story):
         consumer.terminate()
 
 
+def is_killed_while_it_is_full(story, chance):
+    """Each life finds not one byte free: whatever the one before gave back is taken at once."""
+    queue = story.pipeline.queue
+    before = story.refused_count()
+    producers = story.start_producers(["killed-a", "killed-b"])
+    wait_until(lambda: story.pipeline.queue_info().depth > 1000, 60, "some messages")
+    story.disk.fill()
+    story.wait_full(before)
+    for life in range(KILL_COUNT):
+        queue.kill()
+        story.disk.fill()
+        queue.start(wait=life % 2 == 0)
+        if life % 2 == 1:
+            time.sleep(chance.random() * 0.3)  # killed somewhere in its start
+    queue.kill()
+    queue.start()
+    depth = wait_until(story.depth_or_none, 30, "the service to tell its depth")
+    consumers = [QueueActor("consume", name, story.address, story.pipeline.dir, max_count=4) for name in ("third-a", "third-b")]
+    story.consumers += consumers
+    for consumer in consumers:
+        consumer.start()
+    for life in range(KILL_COUNT):
+        story.disk.fill()
+        target = depth * (KILL_COUNT - life) // (KILL_COUNT + 1)
+        wait_until(lambda: story.depth_or_none() is not None and story.depth_or_none() <= target, 60,
+                   lambda: f"a depth of {target}, it is {story.depth_or_none()}\n{queue.tail()}")
+        queue.kill()
+        queue.start()
+    story.wait_empty("all that was stored to be taken")
+    story.disk.unfill()
+    for producer in producers:
+        producer.terminate(timeout=60)
+    story.wait_empty("the rest to be taken")
+    for consumer in consumers:
+        consumer.terminate()
+
+
 config = {"queue": {"segment_bytes": 2 << 20, "message_max_bytes": 64 << 10, "free_disk_min_bytes": FREE_MIN_BYTES}}
 with Pipeline("queue_disk_full", config=config) as pipeline:
     with small_disk.SmallDisk(pipeline.dir, DISK_MIB) as disk:
@@ -132,11 +181,14 @@ with Pipeline("queue_disk_full", config=config) as pipeline:
             pipeline.queue.start()
             fills_up_by_itself(story)
             fills_up_by_somebody_else(story)
+            seed = int(os.environ.get("TEST_SEED") or time.time_ns() % 10**6)
+            print(f"TEST_SEED={seed}", flush=True)
+            is_killed_while_it_is_full(story, random.Random(seed))
             verdict = judge(story.producers, story.consumers)
             pipeline.queue.terminate()
         finally:
             for process in [*story.producers, *story.consumers, pipeline.queue]:
                 process.kill()
-    print(f"queue_disk_full: {verdict}")
+    print(f"queue_disk_full: {verdict} ended_for_want_of_room={story.ended_count}")
     assert verdict.is_good() and verdict.received >= verdict.acknowledged, verdict.examples
 print("queue_disk_full: ok")

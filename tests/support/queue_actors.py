@@ -46,6 +46,7 @@ class QueueActor(ManagedProcess):
 class Verdict:
     acknowledged: int = 0
     received: int = 0
+    poisoned: int = 0  # of those received
     lost: int = 0
     twice: int = 0
     disordered: int = 0
@@ -98,29 +99,44 @@ def read_deliveries(lines):
     return deliveries
 
 
-def judge(producers, consumers):
-    """Compares the journals of all actors, once everything is consumed."""
-    verdict = Verdict()
-    acknowledged, sent = set(), set()
-    for producer in producers:
-        for line in producer.journal():
-            (sent if line[0] == "S" else acknowledged if line[0] == "A" else set()).add((producer.name, int(line[1])))
+def _by_message(consumers):
     by_message = collections.defaultdict(list)
     for consumer in consumers:
         for delivery in read_deliveries(consumer.journal()):
             name, number, _ = delivery.body.split(":")
             by_message[name, int(number)].append(delivery)
+    return by_message
+
+
+def judge(producers, consumers, poison_consumers=()):
+    """Compares the journals of all actors, once everything is consumed. `poison_consumers` took what is in "…;poison": there a
+    message has another lookup id, and has left the order of its key."""
+    verdict = Verdict()
+    acknowledged, sent = set(), set()
+    for producer in producers:
+        for line in producer.journal():
+            (sent if line[0] == "S" else acknowledged if line[0] == "A" else set()).add((producer.name, int(line[1])))
+    by_message, in_poison = _by_message(consumers), _by_message(poison_consumers)
     verdict.acknowledged = len(acknowledged)
     consumed = {message: [one for one in deliveries if one.state in ("committing", "committed")]
                 for message, deliveries in by_message.items()}
-    verdict.received = sum(1 for ends in consumed.values() if ends)
-    for message in sorted(acknowledged):
+    poisoned = {message for message, deliveries in in_poison.items()
+                if any(one.state in ("committing", "committed") for one in deliveries)}
+    verdict.poisoned = len(poisoned)
+    verdict.received = len(poisoned | {message for message, ends in consumed.items() if ends})
+    for message in sorted(acknowledged - poisoned):
         if not consumed.get(message):
             verdict.lost += 1
             verdict.examples.append(f"lost {message}")
     for message, deliveries in by_message.items():
         verdict.unknown += message not in sent
         _judge_twice(verdict, message, deliveries)
+    for message, deliveries in in_poison.items():
+        verdict.unknown += message not in sent
+        _judge_twice(verdict, message, deliveries)
+        if any(one.state == "committed" for one in by_message[message]):
+            verdict.twice += 1
+            verdict.examples.append(f"committed and poisoned {message}: {by_message[message]} {deliveries}")
     _judge_order(verdict, consumed)
     del verdict.examples[20:]
     return verdict
