@@ -128,10 +128,7 @@ void QueueCore::take(Request request, std::string_view body) {
   Client* client = client_of(peer);
   // Another key's connection may have the identity of one that is gone.
   if (client != nullptr && client->user != request.user) client = nullptr;
-  if (client != nullptr) {
-    client->last_seen = clock_.monotonic();
-    client->is_silent = false;
-  }
+  if (client != nullptr) client->last_seen = clock_.monotonic();
   if (request.frame.kind_case() == v1::QueueFrame::kHeartbeat) {
     // Only a stranger hears back: it is a client that has not noticed our restart.
     if (client == nullptr) {
@@ -362,8 +359,8 @@ void QueueCore::start_stopping() {
 // Full is left only below a lower mark, so that producers do not flutter.
 void QueueCore::update_marks() {
   const auto is_over = [this](int64_t value, int64_t quota) {
-    const int64_t low = quota / 100 * options_.low_mark_percent;
-    return quota > 0 && value >= (is_service_full_ ? low : quota);
+    return quota > 0 &&
+           value >= (is_service_full_ ? low_mark(quota, options_.low_mark_percent) : quota);
   };
   const bool was_full = is_service_full_;
   is_service_full_ = is_over(store_->message_bytes(), options_.quota_bytes) ||
@@ -379,8 +376,12 @@ void QueueCore::update_marks() {
   const auto free = file_system_.free_bytes(options_.log.directory);
   free_disk_bytes_ = free ? static_cast<int64_t>(*free) : 0;
   const bool was_disk_full = is_disk_full_;
-  is_disk_full_ =
-      options_.free_disk_min_bytes > 0 && free_disk_bytes_ < options_.free_disk_min_bytes;
+  // The low mark of what is used is a high mark of what is free.
+  const int64_t wanted = is_disk_full_
+                             ? options_.free_disk_min_bytes + options_.free_disk_min_bytes / 100 *
+                                                                  (100 - options_.low_mark_percent)
+                             : options_.free_disk_min_bytes;
+  is_disk_full_ = options_.free_disk_min_bytes > 0 && free_disk_bytes_ < wanted;
   if (is_disk_full_ && !was_disk_full) {
     LOG_WARN("puts are refused as full: free_bytes={} free_disk_min_bytes={}", free_disk_bytes_,
              options_.free_disk_min_bytes);
@@ -392,10 +393,11 @@ std::string QueueCore::full_reason() const {
   if (!std::as_const(*store_).log().can_grow()) return "the disk takes no more segments";
   if (is_service_full_) return "the service's quota is reached";
   if (store_->is_short_of_space()) return "old segments are being cleared";
-  if (store_->source_key_memory() > options_.source_key_max_bytes) {
-    return "too many source keys within their window";
-  }
   return {};
+}
+
+bool QueueCore::is_full_of_source_keys() const {
+  return store_->source_key_memory() > options_.source_key_max_bytes;
 }
 
 }  // namespace verbatim::queue

@@ -153,7 +153,6 @@ class QueueCore {
     std::chrono::nanoseconds last_seen{};
     int64_t held_count = 0;
     int64_t held_bytes = 0;
-    bool is_silent = false;
   };
   struct Lease {
     uint32_t queue_id = 0;
@@ -218,6 +217,7 @@ class QueueCore {
   std::optional<v1::Refused> check_full(NamedQueue& queue, const PutView& put);
   bool store_put(NamedQueue& queue, const PutView& put, size_t repeat_count, v1::PutReply& reply);
   // queue_core_receive.cc
+  bool refuse_parked(const Request& request, NamedQueue& queue);
   bool on_receive(const Request& request);
   bool on_subscribe(const Request& request);
   bool on_commit(Request& request);
@@ -241,7 +241,10 @@ class QueueCore {
   void settle_reply(const Request& request);
 
   // --- messages that end: queue_core_end.cc ---
-  size_t commit_max_count(const NamedQueue& queue) const;
+  bool may_copy() const;
+  uint64_t commit_bytes(const NamedQueue& queue, uint64_t lookup_id) const;
+  std::vector<uint64_t> commit_part_of(const NamedQueue& queue,
+                                       const std::vector<uint64_t>& lookup_ids) const;
   bool reserve_commit(NamedQueue& queue, const std::vector<uint64_t>& lookup_ids);
   bool commit_part(NamedQueue& queue, const std::vector<uint64_t>& lookup_ids);
   bool reserve_move(NamedQueue& from, uint64_t lookup_id);
@@ -252,7 +255,7 @@ class QueueCore {
                    std::string_view order_key);
   NamedQueue* sub_queue_of(NamedQueue& queue, std::string_view sub_name);
   NamedQueue* poison_queue_of(NamedQueue& queue);
-  bool is_journal_full(NamedQueue& queue);
+  bool is_journal_full(const NamedQueue& queue) const;
   void retry_journal_commits();
   void end_poison();
 
@@ -268,6 +271,8 @@ class QueueCore {
   void end_leases_of(const std::string& client);
   void drop_demands_of(const std::string& peer);
   void end_demands_of(const std::string& peer);
+  void end_push(const Demand& demand, v1::Refused refusal);
+  void forget_client(const std::string& name);
   void expire_leases();
   void expire_clients();
   void expire_receives();
@@ -297,6 +302,7 @@ class QueueCore {
   // --- marks ---
   void update_marks();
   std::string full_reason() const;
+  bool is_full_of_source_keys() const;
 
   // --- transfers ---
   void run_transfers();
@@ -309,6 +315,7 @@ class QueueCore {
   Result<bool> matches(const NamedQueue& queue, uint64_t lookup_id,
                        const v1::MessageFilter& filter);
   Result<NamedQueue*> queue_to_change(const std::string& name);
+  bool is_held(const NamedQueue& queue) const;
   bool fail(const Status& status);
 
   base::FileSystem& file_system_;
@@ -342,7 +349,8 @@ class QueueCore {
   std::chrono::nanoseconds not_permitted_at_{};
   std::string not_permitted_who_;
   std::map<std::string, base::LogLimit> not_permitted_logged_;  // by key; those are listed
-  int64_t lost_acknowledgement_count_ = 0;
+  // By administration queue that was gone.
+  std::map<std::string, int64_t> lost_acknowledgements_;
 
   std::map<uint64_t, Transfer> transfers_;
   uint64_t next_transfer_id_ = 1;

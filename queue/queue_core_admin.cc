@@ -12,7 +12,8 @@ namespace verbatim::queue {
 namespace {
 
 constexpr std::chrono::minutes kTokenLife{5};
-constexpr size_t kDestroyMaxCount = 100'000;
+constexpr int kDestroyLookMaxCount = 100'000;
+constexpr int kDestroyRangesMaxCount = 1'000;
 constexpr size_t kTokenMaxCount = 64;
 constexpr size_t kQueueMaxCount = 1'024;
 
@@ -23,7 +24,24 @@ std::string random_token() {
   return base::to_hex(bytes);
 }
 
+// Pairs of a first id and a count.
+void add_to_ranges(google::protobuf::RepeatedField<uint64_t>& ranges, uint64_t id) {
+  const int size = ranges.size();
+  if (size > 0 && ranges[size - 2] + ranges[size - 1] == id) {
+    ++ranges[size - 1];
+    return;
+  }
+  ranges.Add(id);
+  ranges.Add(1);
+}
+
 }  // namespace
+
+// A hold on a queue covers its sub-queues.
+bool QueueCore::is_held(const NamedQueue& queue) const {
+  const NamedQueue* parent = std::as_const(*store_).find(parent_of(queue.name));
+  return queue.flags.is_held() || (parent != nullptr && parent->flags.is_held());
+}
 
 Result<NamedQueue*> QueueCore::queue_to_change(const std::string& name) {
   if (is_stopping_) return unavailable("the service is stopping");
@@ -46,6 +64,9 @@ Status QueueCore::create_queue(const v1::CreateQueueRequest& request) {
       store_->find(parent_of(request.queue())) == nullptr) {
     return not_found("a sub-queue needs its queue first: " +
                      std::string(parent_of(request.queue())));
+  }
+  if (request.settings().has_journal() && !sub_name_of(request.queue()).empty()) {
+    return invalid_argument("a sub-queue has no journal of its own");
   }
   if (store_->queues().size() >= kQueueMaxCount) {
     return resource_exhausted("there are 1,024 queues already");
@@ -114,7 +135,7 @@ Result<uint64_t> QueueCore::delete_queue(const v1::DeleteQueueRequest& request) 
         "the queue is in the configuration (queue.queues): take it out "
         "there first, or it comes again at the next start");
   }
-  if (queue->flags.is_held()) return failed_precondition("the queue is held: it is not deleted");
+  if (is_held(*queue)) return failed_precondition("the queue is held: it is not deleted");
   if (queue->index.count() > 0 && !request.force()) {
     return failed_precondition(
         fmt::format("the queue holds {} messages: drain it, or force the deletion, which moves "
@@ -137,23 +158,28 @@ Result<v1::DestroyDeadLettersResponse> QueueCore::destroy_dead_letters(
   if (!sub.empty() && sub != kDeadLetters && sub != kPoison) {
     return invalid_argument("only dead letters and poison can be destroyed");
   }
-  NamedQueue* const parent = store_->find(parent_of(name));
   ASSIGN_OR_RETURN(NamedQueue * queue, queue_to_change(name));
-  const bool is_held = queue->flags.is_held() || (parent != nullptr && parent->flags.is_held());
-  if (is_held && !options_.canaries.destroys_in_spite_of_hold) {
+  if (is_held(*queue) && !options_.canaries.destroys_in_spite_of_hold) {
     return failed_precondition("the queue is held: nothing of it is destroyed");
   }
   const auto now = clock_.monotonic();
   std::erase_if(tokens_, [now](const auto& entry) { return entry.second.until <= now; });
   std::vector<uint64_t> meant;
   v1::DestroyDeadLettersResponse response;
-  for (uint64_t id = queue->index.at_or_above(1); id != 0 && meant.size() < kDestroyMaxCount;
-       id = queue->index.at_or_above(id + 1)) {
+  int looked = 0;
+  for (uint64_t id = queue->index.at_or_above(std::max<uint64_t>(1, request.from_lookup_id()));
+       id != 0; id = queue->index.at_or_above(id + 1)) {
+    if (++looked > kDestroyLookMaxCount ||
+        response.lookup_id_ranges_size() >= 2 * kDestroyRangesMaxCount) {
+      response.set_next_lookup_id(id);
+      break;
+    }
     const IndexedMessage& message = *std::as_const(queue->index).find(id);
     if (message.state == MessageState::kLeased) continue;
     ASSIGN_OR_RETURN(const bool is_meant, matches(*queue, id, request.filter()));
     if (!is_meant) continue;
     meant.push_back(id);
+    add_to_ranges(*response.mutable_lookup_id_ranges(), id);
     response.set_bytes(response.bytes() + message.payload_size);
   }
   response.set_message_count(static_cast<int64_t>(meant.size()));
@@ -197,11 +223,11 @@ Result<v1::DestroyDeadLettersResponse> QueueCore::destroy_dead_letters(
 // Journal copies have been consumed once: trimming them loses nothing that is still to be archived.
 Result<v1::TrimJournalResponse> QueueCore::trim_journal(const v1::TrimJournalRequest& request) {
   ASSIGN_OR_RETURN(NamedQueue * queue, queue_to_change(request.queue()));
-  if (queue->flags.is_held()) {
-    return failed_precondition("the queue is held: its journal is not trimmed");
-  }
   NamedQueue* journal = store_->find(sub_queue(queue->name, kJournal));
   if (journal == nullptr) return not_found("the queue has no journal: " + queue->name);
+  if (is_held(*journal)) {
+    return failed_precondition("the queue is held: its journal is not trimmed");
+  }
   v1::TrimJournalResponse response;
   const size_t part_max = store_->unit_max_bytes() / (4 * QueueStore::kRangeBytes);
   std::vector<uint64_t> part;

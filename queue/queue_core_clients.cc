@@ -12,8 +12,6 @@ namespace {
 
 constexpr size_t kNameMaxBytes = 128;
 constexpr size_t kInstanceMaxBytes = 64;
-// A name silent for so many times the limit is forgotten.
-constexpr int kForgetFactor = 12;
 
 }  // namespace
 
@@ -27,7 +25,7 @@ void QueueCore::on_hello(const Request& request) {
   if (known == clients_.end() && clients_.size() >= options_.client_max_count) {
     return refuse(request, refused(v1::REFUSAL_REASON_CREDIT_EXCEEDED, "too many clients"));
   }
-  if (known != clients_.end() && !known->second.is_silent && known->second.user != request.user) {
+  if (known != clients_.end() && known->second.user != request.user) {
     return refuse(request, refused(v1::REFUSAL_REASON_NOT_PERMITTED,
                                    "a client of its name is connected with another key"));
   }
@@ -125,10 +123,13 @@ void QueueCore::end_leases_of(const std::string& client) {
   expire_leases();
 }
 
+// The peer has not had an answer: if it lives, it has to say hello and ask again.
 void QueueCore::undeliverable(const Outgoing& outgoing) {
-  drop_demands_of(outgoing.peer);
-  if (outgoing.lease_id == 0) return;
-  end_lease_now(outgoing.lease_id, true);
+  if (outgoing.lease_id != 0) end_lease_now(outgoing.lease_id, true);
+  if (const Client* client = client_of(outgoing.peer)) {
+    drop_demands_of(outgoing.peer);
+    forget_client(std::string(client->name));
+  }
   expire_leases();
 }
 
@@ -178,22 +179,29 @@ void QueueCore::end_demands_of(const std::string& peer) {
   }
 }
 
+void QueueCore::end_push(const Demand& demand, v1::Refused refusal) {
+  v1::QueueFrame frame;
+  frame.set_request_id(demand.request_id);
+  *frame.mutable_refused() = std::move(refusal);
+  hold_reply(
+      {.outgoing = {.peer = demand.peer, .frame = base::encode_frame(frame)}, .is_push = true});
+}
+
+// Whatever it says next is answered by "say hello": so it tells its subscriptions again.
+void QueueCore::forget_client(const std::string& name) {
+  end_leases_of(name);
+  const auto client = clients_.find(name);
+  peers_.erase(client->second.peer);
+  clients_.erase(client);
+}
+
 void QueueCore::expire_clients() {
   const auto now = clock_.monotonic();
   for (auto it = clients_.begin(); it != clients_.end();) {
-    Client& client = it->second;
-    const auto silent = now - client.last_seen;
-    if (silent > options_.consumer_silence_max && !client.is_silent) {
-      client.is_silent = true;
-      end_leases_of(client.name);
-      end_demands_of(client.peer);
-    }
-    if (silent > options_.consumer_silence_max * kForgetFactor) {
-      peers_.erase(client.peer);
-      it = clients_.erase(it);
-    } else {
-      ++it;
-    }
+    const Client& client = (it++)->second;
+    if (now - client.last_seen <= options_.consumer_silence_max) continue;
+    end_demands_of(client.peer);
+    forget_client(std::string(client.name));
   }
   for (const auto& [id, queue] : store_->queues()) release_active(*queue);
 }
@@ -203,8 +211,7 @@ void QueueCore::expire_clients() {
 void QueueCore::release_active(NamedQueue& queue) {
   if (queue.active_client.empty()) return;
   const auto now = clock_.monotonic();
-  const auto client = clients_.find(queue.active_client);
-  const bool is_alive = client != clients_.end() && !client->second.is_silent;
+  const bool is_alive = clients_.contains(queue.active_client);
   const bool is_busy =
       std::any_of(queue.demands.begin(), queue.demands.end(),
                   [&](const Demand& demand) { return demand.client == queue.active_client; }) ||

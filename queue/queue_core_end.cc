@@ -11,14 +11,22 @@ namespace verbatim::queue {
 namespace {
 
 constexpr uint64_t kAcknowledgementBytes = 8 * 1024;
+// Names of lost queues that are remembered.
+constexpr size_t kLostNamesMaxCount = 256;
 constexpr const char* kOwnSource = "verbatim-queue";
 
 }  // namespace
 
-bool QueueCore::is_journal_full(NamedQueue& queue) {
+// Copies of messages wait until the disk takes new segments: the reserve is for what has to fit
+// whatever happens, commits and aborts.
+bool QueueCore::may_copy() const { return std::as_const(*store_).log().can_grow(); }
+
+bool QueueCore::is_journal_full(const NamedQueue& queue) const {
+  if (!queue.settings.has_journal()) return false;
+  if (!may_copy()) return true;
   const int64_t quota = queue.settings.journal_quota_bytes();
-  if (!queue.settings.has_journal() || quota == 0) return false;
-  const NamedQueue* journal = store_->find(sub_queue(queue.name, kJournal));
+  if (quota == 0) return false;
+  const NamedQueue* journal = std::as_const(*store_).find(sub_queue(queue.name, kJournal));
   return journal != nullptr && journal->index.bytes() >= quota;
 }
 
@@ -50,27 +58,32 @@ NamedQueue* QueueCore::poison_queue_of(NamedQueue& queue) {
   return sub_queue_of(queue, is_dead ? kDeadLetters : kPoison);
 }
 
-// A commit with copies is done message by message; without, as one range.
-size_t QueueCore::commit_max_count(const NamedQueue& queue) const {
-  if (queue.settings.has_journal()) return 1;
-  return store_->unit_max_bytes() / (2 * QueueStore::kRangeBytes);
+// What the end of a message may write: its place in the ranges, a copy, an acknowledgement.
+uint64_t QueueCore::commit_bytes(const NamedQueue& queue, uint64_t lookup_id) const {
+  uint64_t bytes = 2 * QueueStore::kRangeBytes;  // in the record and in its digest
+  if (queue.settings.has_journal()) bytes += store_->move_bytes(queue, lookup_id);
+  if (queue.index.find(lookup_id)->wants_consumed) bytes += kAcknowledgementBytes;
+  return bytes;
+}
+
+// The first of `lookup_ids` that fit into one unit, at least one; with copies, message by message.
+std::vector<uint64_t> QueueCore::commit_part_of(const NamedQueue& queue,
+                                                const std::vector<uint64_t>& lookup_ids) const {
+  uint64_t bytes = QueueStore::kRecordBytes;
+  size_t count = 0;
+  for (const uint64_t id : lookup_ids) {
+    bytes += commit_bytes(queue, id);
+    if (count > 0 && (bytes > store_->unit_max_bytes() || queue.settings.has_journal())) break;
+    ++count;
+  }
+  return {lookup_ids.begin(), lookup_ids.begin() + static_cast<std::ptrdiff_t>(count)};
 }
 
 bool QueueCore::reserve_commit(NamedQueue& queue, const std::vector<uint64_t>& lookup_ids) {
   uint64_t bytes = QueueStore::kRecordBytes;
-  uint64_t count = 1;
-  for (const uint64_t id : lookup_ids) {
-    bytes += QueueStore::kRangeBytes;
-    if (queue.settings.has_journal()) bytes += store_->move_bytes(queue, id);
-    if (std::as_const(queue.index).find(id)->wants_consumed) {
-      bytes += kAcknowledgementBytes;
-      ++count;
-    }
-  }
-  // More acknowledgements than fit into one group: they must go in parts.
-  if (bytes > store_->unit_max_bytes()) bytes = store_->unit_max_bytes();
+  for (const uint64_t id : lookup_ids) bytes += commit_bytes(queue, id);
   if (queue.settings.has_journal() && sub_queue_of(queue, kJournal) == nullptr) return false;
-  return store_->reserve(bytes, count + 2, lookup_ids.size() * QueueStore::kRangeBytes);
+  return store_->reserve(bytes, lookup_ids.size() + 3, lookup_ids.size() * QueueStore::kRangeBytes);
 }
 
 // The messages leave, after reserve_commit(). False: the log failed.
@@ -133,7 +146,8 @@ void QueueCore::acknowledge(const v1::AcknowledgementRequest& wanted, v1::Acknow
                             std::string_view order_key) {
   NamedQueue* to = store_->find(wanted.queue());
   if (to == nullptr) {
-    if (++lost_acknowledgement_count_ == 1) {
+    if (lost_acknowledgements_.size() >= kLostNamesMaxCount) return;
+    if (++lost_acknowledgements_[wanted.queue()] == 1) {
       LOG_WARN("an acknowledgement has no queue any more: administration queue={}", wanted.queue());
     }
     return;
@@ -153,7 +167,7 @@ void QueueCore::acknowledge(const v1::AcknowledgementRequest& wanted, v1::Acknow
 
 // What has used up its tries leaves as soon as there is room.
 void QueueCore::end_poison() {
-  while (!poison_.empty() && fatal_.ok()) {
+  while (!poison_.empty() && fatal_.ok() && may_copy()) {
     const auto [queue_id, lookup_id] = poison_.front();
     const auto it = store_->queues().find(queue_id);
     NamedQueue* queue = it == store_->queues().end() ? nullptr : it->second.get();

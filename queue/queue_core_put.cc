@@ -224,6 +224,11 @@ std::optional<v1::Refused> QueueCore::check_numbers(const NamedQueue& queue,
 
 std::optional<v1::Refused> QueueCore::check_full(NamedQueue& queue, const PutView& put) {
   std::string why = full_reason();
+  if (why.empty() && is_full_of_source_keys() &&
+      std::any_of(put.messages.begin(), put.messages.end(),
+                  [](const PutMessageView& one) { return !one.source_key.empty(); })) {
+    why = "too many source keys within their window";
+  }
   const auto look_at = [&why](NamedQueue& one) {
     one.update_full();
     if (one.is_full && why.empty())

@@ -23,10 +23,23 @@ constexpr int64_t kReceiveWaitMaxMs = 60'000;
 
 }  // namespace
 
+// Dead letters and journal copies end by an operator's word only: no consumer may commit them.
+bool QueueCore::refuse_parked(const Request& request, NamedQueue& queue) {
+  const std::string_view sub = sub_name_of(queue.name);
+  if (sub != kDeadLetters && sub != kJournal) return false;
+  refuse(request,
+         refused(v1::REFUSAL_REASON_INVALID,
+                 sub == kJournal ? "a journal is not received from: peek, move or trim it"
+                                 : "dead letters are not received: peek, redrive or move them"),
+         &queue);
+  return true;
+}
+
 bool QueueCore::on_receive(const Request& request) {
   const v1::Receive& receive = request.frame.receive();
   if (refuse_unknown_or_forbidden(request, receive.queue(), false)) return true;
   NamedQueue* queue = store_->find(receive.queue());
+  if (refuse_parked(request, *queue)) return true;
   if (receive.max_count() < 1 || receive.max_count() > kReceiveMaxCount ||
       receive.max_bytes() < 1 || receive.lease_ms() < 1 || receive.wait_ms() < 0) {
     refuse(request, refused(v1::REFUSAL_REASON_INVALID, "a limit is out of range"), queue);
@@ -63,6 +76,7 @@ bool QueueCore::on_subscribe(const Request& request) {
   const v1::Subscribe& subscribe = request.frame.subscribe();
   if (refuse_unknown_or_forbidden(request, subscribe.queue(), false)) return true;
   NamedQueue* queue = store_->find(subscribe.queue());
+  if (refuse_parked(request, *queue)) return true;
   if (subscribe.credit_messages() < 0 || subscribe.credit_messages() > kCreditMaxCount ||
       subscribe.credit_bytes() < 0 || subscribe.lease_ms() < 1 ||
       subscribe.batch_max_messages() < 0 || queue->demands.size() >= kDemandMaxCount) {
@@ -269,8 +283,7 @@ bool QueueCore::on_commit(Request& request) {
       waiting_for_journal_.push_back(std::move(request));
       return true;
     }
-    std::vector<uint64_t> part = wanted;
-    part.resize(std::min(part.size(), commit_max_count(queue)));
+    const std::vector<uint64_t> part = commit_part_of(queue, wanted);
     if (!reserve_commit(queue, part)) return false;
     return_credit(*leased, part);
     if (!commit_part(queue, part)) return true;
@@ -317,6 +330,12 @@ bool QueueCore::on_abandon(Request& request) {
   }
   if (is_system_sub_queue(queue.name)) {
     refuse(request, refused(v1::REFUSAL_REASON_INVALID, "this sub-queue has no other"), &queue);
+    return true;
+  }
+  if (!may_copy()) {
+    v1::Refused full = refused(v1::REFUSAL_REASON_FULL, "the disk takes no more segments");
+    full.set_retry_after_ms(options_.full_retry_after.count());
+    refuse(request, std::move(full), &queue);
     return true;
   }
   for (const uint64_t id : wanted_of(*leased, abandon.lookup_ids())) {

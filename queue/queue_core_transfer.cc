@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "queue/queue_core.h"
+#include "queue/refusal.h"
 #include "queue/state/queue_name.h"
 
 namespace verbatim::queue {
@@ -78,7 +79,7 @@ Result<uint64_t> QueueCore::start_transfer(const v1::TransferRequest& request) {
   }
   switch (request.kind()) {
     case v1::TransferRequest::KIND_PURGE:
-      if (from->flags.is_held()) return failed_precondition("the queue is held: nothing is purged");
+      if (is_held(*from)) return failed_precondition("the queue is held: nothing is purged");
       if (sub_name_of(from->name) == kDeadLetters) {
         return invalid_argument("dead letters are not purged: redrive or destroy them");
       }
@@ -96,6 +97,10 @@ Result<uint64_t> QueueCore::start_transfer(const v1::TransferRequest& request) {
       return invalid_argument("kind is purge, move or redrive");
   }
   if (to == from) return invalid_argument("a queue is not moved to itself");
+  // Else a move would be the way around a hold. Back to where it came from is delivery.
+  if (to != nullptr && is_held(*from) && !is_held(*to)) {
+    return failed_precondition("the queue is held: hold the queue to move to as well: " + to->name);
+  }
   if (to != nullptr && to->flags.is_deleting()) {
     return failed_precondition("the queue to move to is being deleted: " + to->name);
   }
@@ -157,7 +162,7 @@ void QueueCore::run_transfers() {
       it = transfers_.erase(it);
       continue;
     }
-    if (!transfer.progress.is_done() && fatal_.ok()) step_transfer(transfer);
+    if (!transfer.progress.is_done() && fatal_.ok() && may_copy()) step_transfer(transfer);
     ++it;
   }
 }
@@ -195,7 +200,11 @@ void QueueCore::finish_deletion(Transfer& transfer) {
   }
   if (!store_->reserve(QueueStore::kRecordBytes, 1)) return;
   for (const Demand& demand : queue.demands) {
-    if (!demand.is_push) answer_empty(demand);
+    if (demand.is_push) {
+      end_push(demand, refused(v1::REFUSAL_REASON_UNKNOWN_QUEUE, "the queue was deleted"));
+    } else {
+      answer_empty(demand);
+    }
   }
   std::erase_if(leases_, [&](const auto& entry) {
     if (entry.second.queue_id != queue.id) return false;

@@ -179,6 +179,17 @@ std::vector<base::AlarmCondition> QueueCore::alarm_conditions() const {
           "the disk takes no more segments: puts are refused; make room on the disk of "
           "queue.data_dir");
   }
+  if (store_->is_short_of_space()) {
+    raise("service-full", "clearing",
+          "old segments are being cleared: puts are refused until their space is free again; "
+          "queue.copy_bytes_per_second or the disk is too slow for what is put");
+  }
+  if (is_full_of_source_keys()) {
+    raise("service-full", "source-keys",
+          fmt::format("too many source keys within their window: puts with one are refused "
+                      "source_keys={}; see queue.source_key_window_ms",
+                      store_->source_key_count()));
+  }
   if (is_service_full_) {
     raise("service-full", "",
           fmt::format("queue.quota_bytes or queue.quota_messages is reached: puts are refused "
@@ -190,6 +201,11 @@ std::vector<base::AlarmCondition> QueueCore::alarm_conditions() const {
       raise("not-permitted", not_permitted_who_,
             "a client asked for what its key may not do; see queue.security.clients");
     }
+  }
+  for (const auto& [name, count] : lost_acknowledgements_) {
+    if (std::as_const(*store_).find(name) != nullptr) continue;
+    raise("acknowledgements-lost", name,
+          fmt::format("acknowledgements had no queue any more count={}; make it again", count));
   }
   for (const auto& [id, queue] : store_->queues()) queue_alarms(*queue, alarms);
   return alarms;

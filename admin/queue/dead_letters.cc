@@ -49,6 +49,12 @@ int destroy_dead_letters(CommandContext& context, const v1::DestroyDeadLettersRe
     print_json(*answer);
     return kExitOk;
   }
+  if (answer->next_lookup_id() != 0) {
+    print_text(
+        fmt::format("One call looks at 100,000 messages: those from lookup id {} on are not "
+                    "meant. Ask for them with --from {}.\n",
+                    answer->next_lookup_id(), answer->next_lookup_id()));
+  }
   if (answer->message_count() == 0) {
     print_text("Nothing would be destroyed.\n");
     return kExitOk;

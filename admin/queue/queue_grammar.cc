@@ -248,6 +248,7 @@ void add_trim(CLI::App& queues, const TakeCommand& take) {
 struct DestroyOptions {
   std::string queue;
   std::string token;
+  uint64_t from_lookup_id = 0;
   std::string reason;
   SelectionOptions selection;
 };
@@ -259,11 +260,16 @@ void add_destroy(CLI::App& noun, const TakeCommand& take) {
   add_selection(*added.app, added.request->selection);
   added.app->add_option("--token", added.request->token, "What the first call has given")
       ->type_name("TOKEN");
+  added.app
+      ->add_option("--from", added.request->from_lookup_id,
+                   "Only this lookup id and above; one call looks at 100,000 messages")
+      ->type_name("LOOKUP-ID");
   add_reason(*added.app, added.request->reason);
   added.app->callback([take, given = added.request] {
     v1::DestroyDeadLettersRequest request;
     request.set_queue(given->queue);
     request.set_token(given->token);
+    request.set_from_lookup_id(given->from_lookup_id);
     request.set_reason(given->reason);
     *request.mutable_filter() = given->selection.to_filter();
     take([request](CommandContext& context) { return destroy_dead_letters(context, request); });

@@ -40,6 +40,17 @@ std::string switch_word(v1::SwitchQueueRequest::Action action) {
   }
 }
 
+// "5-9,12" of pairs of a first id and a count.
+std::string ranges_text(const google::protobuf::RepeatedField<uint64_t>& ranges) {
+  std::string text;
+  for (int i = 0; i + 1 < ranges.size(); i += 2) {
+    if (!text.empty()) text += ',';
+    text += std::to_string(ranges[i]);
+    if (ranges[i + 1] > 1) text += '-' + std::to_string(ranges[i] + ranges[i + 1] - 1);
+  }
+  return text;
+}
+
 std::string transfer_word(v1::TransferRequest::Kind kind) {
   switch (kind) {
     case v1::TransferRequest::KIND_PURGE:
@@ -225,12 +236,13 @@ grpc::Status QueueAdminService::DestroyDeadLetters(grpc::ServerContext* context,
     return Status();
   };
   if (request->token().empty()) return base::to_grpc(read(work));
-  auto audited =
-      AuditedChange::begin(audit_, *context,
-                           {.action = "dead-letters destroy",
-                            .subject = request->queue(),
-                            .detail = "filter={" + request->filter().ShortDebugString() + "}",
-                            .reason = request->reason()});
+  auto audited = AuditedChange::begin(
+      audit_, *context,
+      {.action = "dead-letters destroy",
+       .subject = request->queue(),
+       .detail = "filter={" + request->filter().ShortDebugString() +
+                 "} from_lookup_id=" + std::to_string(request->from_lookup_id()),
+       .reason = request->reason()});
   if (!audited) return base::to_grpc(audited.error());
   const Status status = change(work);
   if (!status.ok()) {
@@ -238,8 +250,7 @@ grpc::Status QueueAdminService::DestroyDeadLetters(grpc::ServerContext* context,
   } else {
     audited->ended("destroyed=" + std::to_string(response->message_count()) +
                    " bytes=" + std::to_string(response->bytes()) +
-                   " first_lookup_id=" + std::to_string(response->first_lookup_id()) +
-                   " last_lookup_id=" + std::to_string(response->last_lookup_id()));
+                   " lookup_ids=" + ranges_text(response->lookup_id_ranges()));
   }
   return base::to_grpc(status);
 }
@@ -323,7 +334,8 @@ Result<v1::TransferProgress> QueueAdminService::follow(
     std::this_thread::sleep_for(kProgressInterval);
     RETURN_IF_ERROR(look());
   }
-  if (progress.error().empty()) progress.set_error("stopped: the caller is gone");
+  if (progress.error().empty())
+    progress.set_error("the caller is gone; a deletion goes on without it");
   return progress;
 }
 

@@ -1,5 +1,7 @@
 #include "queue/state/named_queue.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 
 namespace verbatim::queue {
@@ -60,7 +62,12 @@ std::chrono::milliseconds retry_cycle_delay(const v1::QueueSettings& settings) {
 int64_t low_mark(int64_t quota, const v1::QueueSettings& settings) {
   const int percent =
       settings.low_mark_percent() > 0 ? settings.low_mark_percent() : kDefaultLowMarkPercent;
-  return quota / 100 * percent + quota % 100 * percent / 100;
+  return low_mark(quota, percent);
+}
+
+// At least 1, so that an empty queue is below it.
+int64_t low_mark(int64_t quota, int percent) {
+  return std::max<int64_t>(1, quota / 100 * percent + quota % 100 * percent / 100);
 }
 
 void Rate::update(std::chrono::nanoseconds now) {

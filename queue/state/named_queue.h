@@ -31,6 +31,7 @@ int64_t tries_max(const v1::QueueSettings& settings);
 std::chrono::milliseconds retry_cycle_delay(const v1::QueueSettings& settings);
 // The low mark of a quota.
 int64_t low_mark(int64_t quota, const v1::QueueSettings& settings);
+int64_t low_mark(int64_t quota, int percent);
 
 // Events a second, smoothed over about ten seconds.
 class Rate {

@@ -501,6 +501,9 @@ void History::open_producer(const Step& step) {
 // --- consumers ---
 
 void History::receive(const std::string& queue, size_t max_count, int64_t lease_ms) {
+  // Nobody takes what an operator has to decide.
+  const bool is_parked = queue.ends_with(";dead-letters") || queue.ends_with(";journal");
+  if (is_parked) max_count = 0;
   const uint64_t lease = next_lease_++;
   const Model::Ids expected = model_.receive(queue, max_count, lease, lease_ms * kMillisecond);
   request_ends();
@@ -509,12 +512,13 @@ void History::receive(const std::string& queue, size_t max_count, int64_t lease_
   v1::QueueFrame frame;
   v1::Receive& receive = *frame.mutable_receive();
   receive.set_queue(queue);
-  receive.set_max_count(static_cast<int64_t>(max_count));
+  receive.set_max_count(static_cast<int64_t>(std::max<size_t>(max_count, 1)));
   receive.set_max_bytes(1 << 20);
   receive.set_lease_ms(lease_ms);
   const auto reply = ask(frame);
   if (!reply) return;
-  if (!reply->has_receive_reply()) return fail("receive: " + show(*reply));
+  if (is_parked && reply->refused().reason() == v1::REFUSAL_REASON_INVALID) return;
+  if (!reply->has_receive_reply() || is_parked) return fail("receive: " + show(*reply));
   const std::string difference =
       find_difference(reply->receive_reply(), expected, model_.queues[queue]);
   if (!difference.empty()) return fail(difference);
@@ -598,12 +602,13 @@ void History::transfer(const Step& step) {
     request.set_kind(v1::TransferRequest::KIND_PURGE);
     reason = v1::END_REASON_PURGED;
     to = Model::sub(from, "dead-letters");
-    is_ok = !is_journal && to != from && !model_.queues[from].is_held;
+    is_ok = !is_journal && to != from && !model_.is_held(from);
   } else if (step.kind == StepKind::kMove) {
     request.set_kind(v1::TransferRequest::KIND_MOVE);
     reason = v1::END_REASON_MOVED;
     to = main_queue(step.c);
-    is_ok = to != from && !model_.queues[to].is_deleting;
+    is_ok = to != from && !model_.queues[to].is_deleting &&
+            (!model_.is_held(from) || model_.is_held(to));
     request.set_to_queue(to);
   } else {
     request.set_kind(v1::TransferRequest::KIND_REDRIVE);
@@ -722,7 +727,7 @@ void History::destroy(const Step& step) {
 void History::trim(const Step& step) {
   const std::string name = main_queue(step.a);
   const std::string journal = Model::sub(name, "journal");
-  const bool is_ok = model_.queues.contains(journal) && !model_.queues[name].is_held;
+  const bool is_ok = model_.queues.contains(journal) && !model_.is_held(journal);
   tell("trim {} up to {}", journal, step.b % 8);
   v1::TrimJournalRequest request;
   request.set_queue(name);

@@ -128,10 +128,11 @@ class Model {
     queues[name].destroyed += static_cast<int64_t>(ids.size());
     on_unit();
   }
-  bool may_destroy(const std::string& name) {
+  bool may_destroy(const std::string& name) { return find(name) != nullptr && !is_held(name); }
+  bool is_held(const std::string& name) {
     const Queue* queue = find(name);
     const Queue* home = find(parent(name));
-    return queue != nullptr && !queue->is_held && !(home != nullptr && home->is_held);
+    return (queue != nullptr && queue->is_held) || (home != nullptr && home->is_held);
   }
   Ids unleased(const std::string& name) {
     return ids_of(name, [](const Message& one) { return one.lease == 0; });
