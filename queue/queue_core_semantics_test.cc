@@ -9,8 +9,7 @@
 
 #include "base/frame.h"
 #include "queue/queue_core.h"
-#include "tests/support/fake_clock.h"
-#include "tests/support/fault_file_system.h"
+#include "tests/support/queue_core_fixture.h"
 
 namespace verbatim::queue {
 namespace {
@@ -18,55 +17,24 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::ElementsAre;
-using testing::FakeClock;
-using testing::FaultFileSystem;
 using ::testing::IsEmpty;
 
-class QueueSemanticsTest : public ::testing::Test {
+class QueueSemanticsTest : public testing::QueueCoreFixture {
  protected:
   QueueSemanticsTest() {
-    options_.log.directory = "/queue";
-    options_.log.segment_bytes = 1024 * 1024;
-    options_.message_max_bytes = 32 * 1024;
     options_.queues = {"events", "answers"};
     open();
   }
   void open() {
-    core_.reset();
-    auto core = QueueCore::open(disk_, clock_, options_);
-    ASSERT_TRUE(core.has_value()) << core.error().to_string();
-    core_ = *std::move(core);
-    for (const char* peer : {"p", "c", "d"}) hello(peer);
+    open_for({"p", "c", "d"}, std::to_string(epoch_));
     sequence_ = 0;
     ++epoch_;
   }
   void crash() {
-    core_.reset();
-    disk_.power_cut_dropping_all();
+    cut();
     open();
   }
-  void hello(const std::string& peer) {
-    v1::QueueFrame frame;
-    frame.mutable_hello()->set_client("client-" + peer);
-    frame.mutable_hello()->set_instance(std::to_string(epoch_));
-    ask(peer, frame);
-  }
 
-  std::vector<v1::QueueFrame> flush() {
-    EXPECT_TRUE(core_->commit_group().ok());
-    std::vector<v1::QueueFrame> frames;
-    for (const Outgoing& outgoing : core_->take_outgoing()) {
-      v1::QueueFrame frame;
-      EXPECT_TRUE(base::decode_frame(outgoing.frame, frame).ok());
-      frames.push_back(frame);
-    }
-    return frames;
-  }
-  std::vector<v1::QueueFrame> ask(const std::string& peer, v1::QueueFrame frame) {
-    frame.set_request_id(++request_id_);
-    core_->handle(peer, base::encode_frame(frame));
-    return flush();
-  }
   // Time passes; what is due is done.
   std::vector<v1::QueueFrame> pass(milliseconds time) {
     // Clients are heard meanwhile.
@@ -171,11 +139,6 @@ class QueueSemanticsTest : public ::testing::Test {
     remove.set_force(true);
     return core_->delete_queue(remove);
   }
-  static std::vector<std::string> bodies(const v1::ReceiveReply& reply) {
-    std::vector<std::string> all;
-    for (const auto& message : reply.messages()) all.push_back(message.body());
-    return all;
-  }
   v1::QueueInfo info(const std::string& name) {
     const v1::ListQueuesResponse all = core_->list_queues();
     for (const auto& queue : all.queues()) {
@@ -190,11 +153,6 @@ class QueueSemanticsTest : public ::testing::Test {
     return false;
   }
 
-  FaultFileSystem disk_;
-  FakeClock clock_;
-  CoreOptions options_;
-  std::unique_ptr<QueueCore> core_;
-  uint64_t request_id_ = 0;
   uint64_t epoch_ = 0;
   uint64_t sequence_ = 0;
 };

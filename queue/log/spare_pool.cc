@@ -59,7 +59,7 @@ void SparePool::keep_second_reserve(bool is_wanted) {
     if (std::exchange(has_second_reserve_, is_wanted) == is_wanted) return;
     changed_.notify_all();
   }
-  if (is_wanted && !options_.in_background) refill();
+  if (!options_.in_background) refill();
 }
 
 Status SparePool::drop_surplus() {
@@ -126,6 +126,7 @@ void SparePool::refill() {
     has_failed_ = false;
   }
   has_filled_ = true;
+  has_failed_ = false;  // nothing is missing
 }
 
 size_t SparePool::usual_count() const { return (has_filled_ ? kAheadCount : count_) - 1; }
@@ -135,6 +136,7 @@ void SparePool::run() {
   while (!is_stopping_) {
     if (!is_short()) {
       has_filled_ = true;
+      has_failed_ = false;  // nothing is missing
       changed_.wait(mutex_, [this]() REQUIRES(mutex_) { return is_stopping_ || is_short(); });
       continue;
     }

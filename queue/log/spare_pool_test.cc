@@ -108,6 +108,16 @@ TEST_P(SparePoolTest, ASecondReserveIsLeftTooAndOneMoreIsRemovedOnDemand) {
   EXPECT_EQ(pool_->count(), 2u);
 }
 
+TEST_P(SparePoolTest, AShortageEndsWhenNothingIsMissingAnyMore) {
+  start();
+  wait_until([&] { return pool_->count() == 1; });
+  disk_.set_capacity(kSegmentBytes + kSegmentBytes / 2);
+  pool_->keep_second_reserve(true);
+  wait_until([&] { return !pool_->can_grow(); });
+  pool_->keep_second_reserve(false);
+  wait_until([&] { return pool_->can_grow(); });
+}
+
 INSTANTIATE_TEST_SUITE_P(Threads, SparePoolTest, ::testing::Bool(),
                          [](const auto& suite) { return suite.param ? "background" : "inline"; });
 

@@ -258,8 +258,8 @@ class Storm {
       } else {
         harness_.power().stop_before_sync(1 + pick(8));
       }
-        const std::string wrong = harness_.open();
-        const bool was_hit = harness_.disk().has_failed() || harness_.power().has_stopped();
+      const std::string wrong = harness_.open();
+      const bool was_hit = harness_.disk().has_failed() || harness_.power().has_stopped();
       if (!wrong.empty() && !was_hit) return wrong;
       harness_.disk().clear_faults();
       crash();

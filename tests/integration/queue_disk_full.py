@@ -51,6 +51,12 @@ class Story:
     def acknowledged(self):
         return sum(producer.acknowledged_count() for producer in self.producers)
 
+    def service(self):
+        return self.pipeline.queue_admin().ListQueues(admin_pb2.ListQueuesRequest(), timeout=10).service
+
+    def log(self):
+        return self.pipeline.queue_admin().ListQueues(admin_pb2.ListQueuesRequest(), timeout=10).log
+
     def refused_count(self):
         return self.pipeline.queue_info().refused.get(FULL, 0)
 
@@ -165,6 +171,7 @@ def is_killed_while_it_is_full(story, chance):
         queue.start()
     story.wait_empty("all that was stored to be taken")
     story.disk.unfill()
+    wait_until(lambda: not story.service().is_full, 30, lambda: f"puts to be taken again: {story.service()} {story.log()}")
     for producer in producers:
         producer.terminate(timeout=60)
     story.wait_empty("the rest to be taken")

@@ -29,7 +29,7 @@ const std::vector<Layer>& layers() {
       {"adapters", {"base", "proto", "adapters/sdk"}},
       {"admin", {"base", "proto"}},
       {"cmake", {"cmake"}},
-      {"tests/support", {"base", "proto", "queue/client", "processor", "adapters/sdk"}},
+      {"tests/support", {"base", "proto", "queue", "queue/client", "processor", "adapters/sdk"}},
       {"tests", {"*"}},
   };
   return table;
