@@ -9,6 +9,8 @@
 
 #include "admin/queue/queue_grammar.h"
 #include "admin/status_report.h"
+#include "admin/verify/known_batch.h"
+#include "admin/verify/verify_command.h"
 
 namespace verbatim::admin {
 namespace {
@@ -24,6 +26,7 @@ Examples:
   verbatimctl dead-letters list events    what could not be consumed, and why?
   verbatimctl events tail --follow        what comes in, as it comes in (metadata only)
   verbatimctl adapters make-optional xml --reason "ticket 4711: disk is being replaced"
+  verbatimctl verify /srv/archive/xml     is the archive what was written?
   verbatimctl config check /etc/verbatim/verbatim.toml
 
 Exit codes: 0 all well; 1 a difference, something that needs a person, or a refused request;
@@ -48,6 +51,7 @@ struct Values {
   bool follow = false;
   std::string config_file;
   std::string key_file = "verbatim.key";
+  VerifyRequest verify;
 };
 
 void add_global_options(CLI::App& app, Values& values) {
@@ -162,6 +166,57 @@ void add_keys(CLI::App& app, Values& values) {
   });
 }
 
+constexpr const char* kVerifyFooter = R"(
+Every batch that an adapter writes has a manifest beside its documents: digests of the documents, of the batch, and of
+the batch before. This recomputes all of them and names what was changed, removed, put in, moved or cut off, with file,
+batch number and what to do. It reads only, needs no service, and may run while the adapter writes.
+
+One thing no folder can tell of itself: that its newest batches were cut off, or all was written anew. Say what you know:
+  --last 12:DIGEST         the last line of an earlier run, kept where the owner of the archive cannot write
+  --ask-processor xml      the processor knows the last batch that adapter xml has acknowledged, and its digest
+A folder whose older batches were moved away on purpose begins later: --first 5000.
+
+Examples:
+  verbatimctl verify /srv/archive/xml
+  verbatimctl verify /srv/archive/xml --ask-processor xml
+  verbatimctl verify /mnt/copy --first 5000 --last 7421:77ab... --json | jq -r '.problems[].file'
+
+Exit codes: 0 untouched; 1 problems, each is named; 2 wrong usage, or no such folder; 3 the processor was to be asked
+and does not answer. Format of the manifests: docs/formats/manifest.md.)";
+
+void add_verify(CLI::App& app, Values& values) {
+  CLI::App* verify_app = app.add_subcommand("verify", "Is the archive in DIR what was written?");
+  verify_app->footer(kVerifyFooter);
+  verify_app->add_option("folder", values.verify.folder, "Output folder of an adapter")
+      ->required()
+      ->type_name("DIR");
+  verify_app->add_option("--first", values.verify.first_batch, "The chain begins with this batch")
+      ->check(CLI::PositiveNumber)
+      ->type_name("N");
+  CLI::Option* last =
+      verify_app
+          ->add_option("--last", values.verify.last,
+                       "Batch N is there, with this digest (its own or its manifest's)")
+          ->check([](const std::string& text) { return parse_known_batch(text).error().message(); })
+          ->type_name("N[:DIGEST]");
+  CLI::Option* ask = verify_app
+                         ->add_option("--ask-processor", values.verify.adapter,
+                                      "The last batch is the one that the processor knows")
+                         ->type_name("ADAPTER")
+                         ->excludes(last);
+  verify_app->callback([&values, ask] {
+    if (ask->count() > 0) {
+      values.line.remote = [request = values.verify](CommandContext& context) {
+        return verify_with_processor(context, request);
+      };
+    } else {
+      values.line.local = [request = values.verify](const OutputStyle& style) {
+        return verify(style, request);
+      };
+    }
+  });
+}
+
 void add_the_rest(CLI::App& app, Values& values) {
   CLI::App* sources = add_noun(app, "sources", "Where events come from");
   sources->add_subcommand("list", "Link state and counters of every source")->callback([&values] {
@@ -207,6 +262,7 @@ ParsedCommandLine parse_command_line(int argc, const char* const* argv) {
   add_adapters(app, values);
   add_events(app, values);
   add_keys(app, values);
+  add_verify(app, values);
   add_the_rest(app, values);
   try {
     app.parse(argc, argv);

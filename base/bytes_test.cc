@@ -6,6 +6,7 @@
 #include "base/crc32c.h"
 #include "base/endian.h"
 #include "base/hex.h"
+#include "base/manifest_name.h"
 #include "base/sha256.h"
 #include "base/uuid.h"
 #include "tests/support/fake_clock.h"
@@ -101,6 +102,21 @@ TEST(ClockTest, TheFakeClockMovesWhenTold) {
   EXPECT_GT(system_clock().unix_now_ns(), 1'700'000'000'000'000'000);
   const auto first = system_clock().monotonic();
   EXPECT_LE(first, system_clock().monotonic());
+}
+
+TEST(ManifestNameTest, NumbersAreReadAsTheyAreWrittenAndNothingElseIs) {
+  EXPECT_EQ(manifest_name(12), "batch-000000000012.manifest.json");
+  for (const uint64_t number : {uint64_t{1}, uint64_t{999'999'999'999}, UINT64_MAX}) {
+    EXPECT_EQ(batch_of_manifest_name(manifest_name(number)), number);
+    EXPECT_EQ(batch_of_name(batch_prefix(number) + "xml"), number);
+    EXPECT_EQ(batch_of_manifest_name(batch_prefix(number) + "xml"), 0U);
+  }
+  for (const char* name :
+       {"", "batch-", "batch-1.manifest.json", "batch-000000000000.xml", "batch-0000000000x1.xml",
+        "batch-000000000001", "a-000000000001.xml", "batch-99999999999999999999999.xml"}) {
+    EXPECT_EQ(batch_of_name(name), 0U) << name;
+  }
+  EXPECT_EQ(batch_of_manifest_name("batch-000000000001.manifest.json.tmp"), 0U);
 }
 
 }  // namespace

@@ -44,7 +44,9 @@ Result<Outcome> CountAdapter::translate(const Batch& batch) {
   if (count.batch == given) return Outcome::applied();
   count.batch = given;
   count.events += batch.event_count();
-  RETURN_IF_ERROR(base::write_file_atomically(file_system_, path_, to_line(count)));
+  // A refusal of the disk is never the events' fault, whatever its code.
+  const Status written = base::write_file_atomically(file_system_, path_, to_line(count));
+  if (!written.ok()) return Outcome::retry(written.to_string());
   count_ = count;
   std::printf("count: %s", to_line(count).c_str());
   std::fflush(stdout);

@@ -71,11 +71,20 @@ TEST_F(CountAdapterTest, EveryFailingOperationIsToldAndTheRepeatCountsOnce) {
     const auto outcome = adapter.translate(batch);
     has_failed = disk_.has_failed();
     disk_.clear_faults();
-    EXPECT_EQ(outcome.has_value(), !has_failed) << nth;
-    EXPECT_TRUE(outcome || is_transient(outcome.error().code())) << nth;
+    const bool is_retry =
+        outcome ? outcome->kind == Outcome::Kind::kRetry : is_transient(outcome.error().code());
+    EXPECT_EQ(is_retry, has_failed) << nth;
     ASSERT_TRUE(adapter.translate(batch)) << nth;
     EXPECT_EQ(count(), before + 3) << nth;
   }
+}
+
+TEST_F(CountAdapterTest, ATargetThatIsGoneMeansRetryNeverReject) {
+  ASSERT_TRUE(adapter_.last_applied());
+  ASSERT_TRUE(disk_.remove("/count").ok());
+  const auto outcome = adapter_.translate(make_batch(3));
+  ASSERT_TRUE(outcome);
+  EXPECT_EQ(outcome->kind, Outcome::Kind::kRetry);
 }
 
 }  // namespace

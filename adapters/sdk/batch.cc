@@ -28,15 +28,21 @@ Status Batch::read_event(size_t index, BatchEvent& into) const {
   return {};
 }
 
-std::string batch_digest(const std::string& header_bytes, const std::vector<std::string>& events) {
+std::string body_digest(const std::vector<std::string>& events) {
   base::Sha256 sha;
-  sha.update(header_bytes);
   for (const std::string& event : events) {
     char size[4];
     base::put_le32(size, static_cast<uint32_t>(event.size()));
     sha.update(std::string_view(size, sizeof(size)));
     sha.update(event);
   }
+  return sha.finish();
+}
+
+std::string batch_digest(std::string_view header_bytes, std::string_view body_digest) {
+  base::Sha256 sha;
+  sha.update(header_bytes);
+  sha.update(body_digest);
   return sha.finish();
 }
 

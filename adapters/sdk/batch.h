@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
@@ -18,14 +19,15 @@ struct BatchEvent {
   v1::Event event;
 };
 
-// I1 `digest` is SHA-256 over the header's bytes and, for each event, its size as uint32 little
-//    endian and its bytes; whoever makes a Batch has proven it.
+// I1 `digest` is SHA-256 over the header's bytes and `body_digest`, and that is SHA-256 over each
+//    event's size as uint32 little endian and its bytes; whoever makes a Batch has proven both.
 // Threads: any, once made. Events stay bytes until asked for, so a batch of 64 MiB costs 64 MiB.
 class Batch {
  public:
   struct Parts {
     v1::BatchHeader header;
     std::string header_bytes;         // as sealed
+    std::string body_digest;          // 32 bytes
     std::string digest;               // 32 bytes
     std::vector<std::string> events;  // serialised StoredEvents in order
   };
@@ -35,6 +37,7 @@ class Batch {
   const v1::BatchHeader& header() const { return parts_.header; }
   const std::string& header_bytes() const { return parts_.header_bytes; }
   const std::string& digest() const { return parts_.digest; }
+  const std::string& body_digest() const { return parts_.body_digest; }
   const std::string& previous_digest() const { return parts_.header.previous_digest(); }
 
   size_t event_count() const { return parts_.events.size(); }
@@ -50,7 +53,8 @@ class Batch {
   Parts parts_;
 };
 
-// SHA-256 as in BatchEnd.digest: 32 bytes.
-std::string batch_digest(const std::string& header_bytes, const std::vector<std::string>& events);
+// As in BatchEnd.digest: 32 bytes each.
+std::string body_digest(const std::vector<std::string>& events);
+std::string batch_digest(std::string_view header_bytes, std::string_view body_digest);
 
 }  // namespace verbatim::adapters

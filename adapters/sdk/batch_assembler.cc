@@ -67,7 +67,8 @@ Result<AssembledBatch> BatchAssembler::end(const v1::BatchEnd& end) {
     open.status = data_loss("the batch has fewer events or bytes than its begin says");
   }
   if (open.status.ok()) {
-    open.parts.digest = batch_digest(open.parts.header_bytes, open.parts.events);
+    open.parts.body_digest = body_digest(open.parts.events);
+    open.parts.digest = batch_digest(open.parts.header_bytes, open.parts.body_digest);
     if (open.parts.digest != end.digest()) {
       open.status = data_loss("the batch's digest does not fit its bytes");
     }

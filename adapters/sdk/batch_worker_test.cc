@@ -155,8 +155,9 @@ TEST_F(BatchWorkerTest, AReplacementMayJumpOverTheNumberThatItReplaces) {
   header.set_replaces(2);
   header.set_previous_digest(first.digest());
   header.set_event_count(0);
-  Batch::Parts parts{header, header.SerializeAsString(), {}, {}};
-  parts.digest = batch_digest(parts.header_bytes, {});
+  Batch::Parts parts{header, header.SerializeAsString(), {}, {}, {}};
+  parts.body_digest = body_digest({});
+  parts.digest = batch_digest(parts.header_bytes, parts.body_digest);
   EXPECT_TRUE(apply(Batch(parts)).has_ack());
 }
 

@@ -31,6 +31,7 @@ DocumentFile::~DocumentFile() {
 
 Status DocumentFile::append(std::string_view bytes) {
   sha_.update(bytes);
+  size_ += bytes.size();
   buffer_.append(bytes);
   return buffer_.size() < kBufferSize ? Status() : flush();
 }

@@ -6,6 +6,7 @@
 // Threads: one at a time.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -30,6 +31,7 @@ class DocumentFile {
   Status append(std::string_view bytes);
   // Durable: the bytes, still under the temporary name. Gives their SHA-256.
   Result<std::string> sync();
+  uint64_t size() const { return size_; }
   // To the final name, replacing what is there. Not durable before a directory sync.
   Status rename();
 
@@ -42,6 +44,7 @@ class DocumentFile {
   std::string path_;
   std::unique_ptr<base::File> file_;  // null once renamed
   base::Sha256 sha_;
+  uint64_t size_ = 0;
   std::string buffer_;
 };
 

@@ -105,54 +105,47 @@ Status OutputDir::lock() {
   return {};
 }
 
-Result<std::optional<CompanionFacts>> OutputDir::load_newest() const {
-  const Result<std::vector<std::string>> names = file_system_.list_directory(path_);
-  if (!names) {
-    if (names.error().code() == StatusCode::kNotFound) return std::optional<CompanionFacts>();
-    return names.error();
-  }
-  uint64_t newest = 0;
-  for (const std::string& name : *names) {
-    newest = std::max(newest, batch_of_companion_name(name).value_or(0));
-  }
-  if (newest == 0) return std::optional<CompanionFacts>();
-  return load(newest);
+Result<std::optional<Manifest>> OutputDir::load_newest() const {
+  return load_newest_manifest(file_system_, path_);
 }
 
-Result<std::optional<CompanionFacts>> OutputDir::load(uint64_t batch) const {
-  Result<CompanionFacts> facts = load_companion_facts(file_system_, join(companion_name(batch)));
-  if (facts && facts->batch.number != batch) {
-    return data_loss("a companion document under the name of another batch name=" +
-                     companion_name(batch));
-  }
-  if (facts) return std::optional<CompanionFacts>(*std::move(facts));
-  if (facts.error().code() == StatusCode::kNotFound) return std::optional<CompanionFacts>();
-  return facts.error();
+Result<std::optional<Manifest>> OutputDir::load(uint64_t batch) const {
+  Result<Manifest> manifest = load_manifest(file_system_, path_, batch);
+  if (manifest) return std::optional<Manifest>(*std::move(manifest));
+  if (manifest.error().code() == StatusCode::kNotFound) return std::optional<Manifest>();
+  return manifest.error();
 }
 
-Result<DocumentFile> OutputDir::create_document(uint64_t batch) const {
-  return DocumentFile::create(file_system_, join(document_name(batch)));
+// The folder may hold millions of names, so they are listed only where this process does not know
+// the batch before: after a start, and after another instance was active.
+Result<std::string> OutputDir::load_previous_sha256(const Batch& batch) {
+  std::string previous = previous_manifest_sha256(batch, newest_);
+  if (!previous.empty()) return previous;
+  ASSIGN_OR_RETURN(newest_, load_newest());
+  return previous_manifest_sha256(batch, newest_);
 }
 
-Result<DocumentFile> OutputDir::create_companion(uint64_t batch) const {
-  return DocumentFile::create(file_system_, join(companion_name(batch)));
+Result<DocumentFile> OutputDir::create(const std::string& name) const {
+  return DocumentFile::create(file_system_, join(name));
 }
 
-Result<std::optional<std::string>> OutputDir::load_document_sha256(uint64_t batch) const {
-  Result<std::string> sha = file_sha256(file_system_, join(document_name(batch)));
+Result<std::optional<std::string>> OutputDir::load_sha256(const std::string& name) const {
+  Result<std::string> sha = file_sha256(file_system_, join(name));
   if (sha) return std::optional<std::string>(*std::move(sha));
   if (sha.error().code() == StatusCode::kNotFound) return std::optional<std::string>();
   return sha.error();
 }
 
-Status OutputDir::publish(DocumentFile& document, DocumentFile& companion) {
+Status OutputDir::publish(Files files, Manifest written) {
   FAULT_POINT("xml.tmp_before_rename");
-  RETURN_IF_ERROR(document.rename());
+  RETURN_IF_ERROR(files.document.rename());
+  RETURN_IF_ERROR(files.companion.rename());
   RETURN_IF_ERROR(sync_directory());
   FAULT_POINT("xml.between_renames");
-  RETURN_IF_ERROR(companion.rename());
+  RETURN_IF_ERROR(files.manifest.rename());
   RETURN_IF_ERROR(sync_directory());
   has_failed_sync_ = false;
+  newest_ = std::move(written);
   return {};
 }
 

@@ -1,15 +1,16 @@
 // OutputDir: the folder of documents, and what it proves about applied batches.
 //
-// Per batch n two files: "batch-<12 digits>.xml" (Conversations) and "batch-<12 digits>.companion
-// .xml". The companion names the batch's digest and the document's SHA-256, so it is the record
-// that the batch was applied; there is no other state.
+// Per batch n three files: "batch-<12 digits>.xml" (Conversations), "batch-<12 digits>.companion
+// .xml" and "batch-<12 digits>.manifest.json" (adapters/sdk/manifest.h). The manifest names the
+// digests of the batch and of the two documents, so it is the record that the batch was applied;
+// there is no other state.
 //
 // What is on disk when, in the order of publish():
-//   1 both files synced under their temporary names   crash: two .tmp, removed at the next start
-//   2 document renamed, directory synced              crash: the document alone; a repeat goes on
-//   3 companion renamed, directory synced             the batch is applied
+//   1 all files synced under their temporary names     crash: three .tmp, removed at the next start
+//   2 documents renamed, directory synced              crash: documents alone; a repeat goes on
+//   3 manifest renamed, directory synced               the batch is applied
 //
-// I1 A companion under its final name stands beside a document that was durable before it.
+// I1 A manifest under its final name stands beside documents that were durable before it.
 // I2 A file under its final name is never replaced by other content.
 // I3 After a failed directory sync the names are made anew: a later sync alone proves nothing.
 //
@@ -22,6 +23,7 @@
 #include <string>
 
 #include "adapters/sdk/adapter.h"
+#include "adapters/sdk/manifest.h"
 #include "adapters/xml/document_file.h"
 #include "base/file_system.h"
 #include "base/status.h"
@@ -58,19 +60,26 @@ class OutputDir {
   void unlock() { lock_.reset(); }
   bool is_locked() const { return lock_ != nullptr; }
 
-  // Of the companion with the greatest number; nothing in an empty folder.
-  Result<std::optional<CompanionFacts>> load_newest() const;
-  // Of one batch; nothing where it has no companion.
-  Result<std::optional<CompanionFacts>> load(uint64_t batch) const;
+  // The manifest with the greatest number; nothing in an empty folder.
+  Result<std::optional<Manifest>> load_newest() const;
+  // Of one batch; nothing where it has none.
+  Result<std::optional<Manifest>> load(uint64_t batch) const;
+  // Of the manifest before this batch's (sdk/manifest.h).
+  Result<std::string> load_previous_sha256(const Batch& batch);
 
-  // The batch's files on their way.
-  Result<DocumentFile> create_document(uint64_t batch) const;
-  Result<DocumentFile> create_companion(uint64_t batch) const;
-  // SHA-256 of the document under its final name; nothing where there is none.
-  Result<std::optional<std::string>> load_document_sha256(uint64_t batch) const;
+  // A file of the batch on its way.
+  Result<DocumentFile> create(const std::string& name) const;
+  // SHA-256 of a file under its final name; nothing where there is none.
+  Result<std::optional<std::string>> load_sha256(const std::string& name) const;
 
-  // Steps 2 and 3; both files must be synced. Durable: the batch.
-  Status publish(DocumentFile& document, DocumentFile& companion);
+  struct Files {
+    DocumentFile& document;
+    DocumentFile& companion;
+    DocumentFile& manifest;
+  };
+  // Steps 2 and 3; all files must be synced. `written` is what the manifest says. Durable: the
+  // batch.
+  Status publish(Files files, Manifest written);
   // Durable: what stands in the folder now. Errors: also kUnavailable where a directory sync has
   // failed before, as only publish() heals that (I3).
   Status sync_names();
@@ -82,6 +91,8 @@ class OutputDir {
   base::FileSystem& file_system_;
   const std::string path_;
   std::unique_ptr<base::FileLock> lock_;
+  // Of the batch applied last, as far as this process knows.
+  std::optional<Manifest> newest_;
   bool has_failed_sync_ = false;
 };
 

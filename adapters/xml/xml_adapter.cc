@@ -65,40 +65,52 @@ Result<Outcome> XmlAdapter::apply(const Batch& batch) {
   return write(batch, plan);
 }
 
-// I2, I3: told by the digests that the companion holds, not by writing again; so a newer version of
+// I2, I3: told by the digests that the manifest holds, not by writing again; so a newer version of
 // this program, whose bytes may differ, still knows what it has applied.
-Result<Outcome> XmlAdapter::recognise(const Batch& batch, const CompanionFacts& facts) {
-  if (facts.batch.digest != batch.digest()) {
+Result<Outcome> XmlAdapter::recognise(const Batch& batch, const Manifest& manifest) {
+  if (manifest.batch.digest != batch.digest()) {
     return refuse("a document of this number holds another batch", batch.number());
   }
-  ASSIGN_OR_RETURN(const auto sha, folder_.load_document_sha256(batch.number()));
-  if (sha && *sha != facts.document_sha256) {
-    return refuse("the document does not fit its companion", batch.number());
-  }
-  if (!sha) {
-    LOG_WARN("the document was taken away after it was written name={}",
-             document_name(batch.number()));
+  for (const OutputFile& file : manifest.files) {
+    ASSIGN_OR_RETURN(const auto sha, folder_.load_sha256(file.name));
+    if (sha && *sha != file.sha256) {
+      return refuse("a document does not fit its manifest", batch.number());
+    }
+    if (!sha) LOG_WARN("a document was taken away after it was written name={}", file.name);
   }
   const Status status = folder_.sync_names();
   return status.ok() ? Outcome::applied() : Outcome::retry(status.message());
 }
 
+Result<bool> XmlAdapter::is_foreign(const std::string& name, const std::string& sha256) const {
+  ASSIGN_OR_RETURN(const auto present, folder_.load_sha256(name));
+  return present && *present != sha256;
+}
+
 Result<Outcome> XmlAdapter::write(const Batch& batch, const BatchPlan& plan) {
-  ASSIGN_OR_RETURN(DocumentFile document, folder_.create_document(batch.number()));
-  ASSIGN_OR_RETURN(const std::string sha, fill(document, [&](base::XmlWriter& writer) {
+  OutputFile shown{document_name(batch.number()), 0, {}};
+  ASSIGN_OR_RETURN(DocumentFile document, folder_.create(shown.name));
+  ASSIGN_OR_RETURN(shown.sha256, fill(document, [&](base::XmlWriter& writer) {
                      return write_conversations(batch, plan, document_, writer);
                    }));
-  // A document without companion is what a crash between the renames leaves; else it is not ours.
-  ASSIGN_OR_RETURN(const auto present, folder_.load_document_sha256(batch.number()));
-  if (present && *present != sha) {
-    return refuse("a file of this number has other content", batch.number());
+  shown.size_bytes = document.size();
+  OutputFile rest{companion_name(batch.number()), 0, {}};
+  ASSIGN_OR_RETURN(DocumentFile companion, folder_.create(rest.name));
+  const CompanionLinks links{shown.name, shown.sha256};
+  ASSIGN_OR_RETURN(rest.sha256, fill(companion, [&](base::XmlWriter& writer) {
+                     return write_companion(batch, plan, links, writer);
+                   }));
+  rest.size_bytes = companion.size();
+  for (const OutputFile& file : {shown, rest}) {
+    ASSIGN_OR_RETURN(const bool is_in_the_way, is_foreign(file.name, file.sha256));
+    if (is_in_the_way) return refuse("a file of this number has other content", batch.number());
   }
-  ASSIGN_OR_RETURN(DocumentFile companion, folder_.create_companion(batch.number()));
-  const CompanionLinks links{document_name(batch.number()), sha};
-  RETURN_IF_ERROR(fill(companion, [&](base::XmlWriter& writer) {
-                    return write_companion(batch, plan, links, writer);
-                  }).error());
-  RETURN_IF_ERROR(folder_.publish(document, companion));
+  Manifest written{options_.adapter, {batch.number(), batch.digest()}, {shown, rest}, {}};
+  ASSIGN_OR_RETURN(const std::string previous, folder_.load_previous_sha256(batch));
+  ASSIGN_OR_RETURN(DocumentFile manifest, folder_.create(base::manifest_name(batch.number())));
+  RETURN_IF_ERROR(manifest.append(make_manifest(batch, written.files, previous)));
+  ASSIGN_OR_RETURN(written.sha256, manifest.sync());
+  RETURN_IF_ERROR(folder_.publish({document, companion, manifest}, std::move(written)));
   return Outcome::applied();
 }
 
@@ -115,8 +127,10 @@ Result<BatchState> XmlAdapter::batch_state(uint64_t number, std::string_view dig
   if (number == refused_) return BatchState::kNotApplied;
   if (!found) return found.error();
   if (*found) return BatchState::kOtherApplied;
-  ASSIGN_OR_RETURN(const auto document, folder_.load_document_sha256(number));
-  if (document) return unavailable("a document without companion name=" + document_name(number));
+  for (const std::string& name : {document_name(number), companion_name(number)}) {
+    ASSIGN_OR_RETURN(const auto document, folder_.load_sha256(name));
+    if (document) return unavailable("a document without manifest name=" + name);
+  }
   return BatchState::kNotApplied;
 }
 

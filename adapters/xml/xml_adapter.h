@@ -1,6 +1,6 @@
 // XmlAdapter: writes each batch as a Lync-style Conversations document and its companion.
 //
-// I1 A batch is applied when both files are durable under their final names (output_dir.h).
+// I1 A batch is applied when its files are durable under their final names (output_dir.h).
 // I2 The same batch gives the same bytes, so a repeat finds its files and changes nothing.
 // I3 A file of that number with other content is never replaced: the batch is rejected, loudly.
 // I4 A refusal of the disk is never the events' fault: it is always retry.
@@ -32,19 +32,21 @@ class XmlAdapter final : public Adapter {
 
   // Settings: emit_islogged = true or false. Errors: kInvalidArgument for any other.
   Status configure(const std::map<std::string, std::string>& settings) override;
-  // Errors: kFailedPrecondition for another adapter's folder, kDataLoss for a damaged companion.
+  // Errors: kFailedPrecondition for another adapter's folder, kDataLoss for a damaged manifest.
   Result<AppliedBatch> last_applied() override;
   Status activate() override { return folder_.lock(); }
   void deactivate() override { folder_.unlock(); }
   Result<Outcome> translate(const Batch& batch) override;
-  // Errors: kUnavailable for a document without companion, which may be a batch on its way.
+  // Errors: kUnavailable for documents without manifest, which may be a batch on its way.
   Result<BatchState> batch_state(uint64_t number, std::string_view digest) override;
 
  private:
   Result<Outcome> apply(const Batch& batch);
-  // The batch has a companion already.
-  Result<Outcome> recognise(const Batch& batch, const CompanionFacts& facts);
+  // The batch has a manifest already.
+  Result<Outcome> recognise(const Batch& batch, const Manifest& manifest);
   Result<Outcome> write(const Batch& batch, const BatchPlan& plan);
+  // Is something else under this name? What an interrupted batch has left is the same bytes.
+  Result<bool> is_foreign(const std::string& name, const std::string& sha256) const;
   // A file that is not this batch's has its name.
   Outcome refuse(const std::string& why, uint64_t batch);
 

@@ -8,6 +8,8 @@
 
 #include "adapters/xml/companion_document.h"
 #include "adapters/xml/validate.h"
+#include "base/hex.h"
+#include "base/sha256.h"
 #include "tests/support/batch_builder.h"
 #include "tests/support/fault_file_system.h"
 #include "tests/support/temp_dir.h"
@@ -25,6 +27,7 @@ using ::verbatim::testing::TempDir;
 constexpr const char* kDir = "/archive/xml";
 constexpr const char* kDocument = "/archive/xml/batch-000000000001.xml";
 constexpr const char* kCompanion = "/archive/xml/batch-000000000001.companion.xml";
+constexpr const char* kManifest = "/archive/xml/batch-000000000001.manifest.json";
 
 Batch make_batch(BatchBuilder& builder, const std::string& text) {
   builder.add(room_post("a@x", text));
@@ -60,16 +63,18 @@ class XmlAdapterTest : public ::testing::Test {
   BatchBuilder builder_{"xml"};
 };
 
-TEST_F(XmlAdapterTest, WritesOnePairOfFilesPerBatch) {
+TEST_F(XmlAdapterTest, WritesTwoDocumentsAndAManifestPerBatch) {
   XmlAdapter adapter = make_adapter();
   ASSERT_TRUE(adapter.activate().ok());
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ(kind_of(adapter.translate(make_batch(builder_, "text"))), Outcome::Kind::kApplied);
   }
   EXPECT_EQ(names(), (std::vector<std::string>{
-                         "batch-000000000001.companion.xml", "batch-000000000001.xml",
-                         "batch-000000000002.companion.xml", "batch-000000000002.xml",
-                         "batch-000000000003.companion.xml", "batch-000000000003.xml"}));
+                         "batch-000000000001.companion.xml", "batch-000000000001.manifest.json",
+                         "batch-000000000001.xml", "batch-000000000002.companion.xml",
+                         "batch-000000000002.manifest.json", "batch-000000000002.xml",
+                         "batch-000000000003.companion.xml", "batch-000000000003.manifest.json",
+                         "batch-000000000003.xml"}));
   expect_valid(3);
 }
 
@@ -92,10 +97,10 @@ TEST_F(XmlAdapterTest, ARepeatLeavesTheSameSingleFiles) {
   EXPECT_EQ(kind_of(restarted.translate(batch)), Outcome::Kind::kApplied);
   EXPECT_EQ(disk_.contents(kDocument), document);
   EXPECT_EQ(disk_.contents(kCompanion), companion);
-  EXPECT_EQ(names().size(), 2U);
+  EXPECT_EQ(names().size(), 3U);
 }
 
-TEST_F(XmlAdapterTest, KnowsItsStateFromTheNewestCompanion) {
+TEST_F(XmlAdapterTest, KnowsItsStateFromTheNewestManifest) {
   XmlAdapter adapter = make_adapter();
   EXPECT_EQ(adapter.last_applied()->number, 0U);
   const Batch first = make_batch(builder_, "one");
@@ -116,7 +121,7 @@ TEST_F(XmlAdapterTest, AnotherBatchUnderAPresentNumberIsRefusedAndNothingChanges
   BatchBuilder other("xml");
   EXPECT_EQ(kind_of(adapter.translate(make_batch(other, "theirs"))), Outcome::Kind::kReject);
   EXPECT_EQ(disk_.contents(kDocument), document);
-  EXPECT_EQ(names().size(), 2U);
+  EXPECT_EQ(names().size(), 3U);
 }
 
 TEST_F(XmlAdapterTest, AForeignFileOfThatNumberIsRefusedAndKept) {
@@ -138,6 +143,17 @@ TEST_F(XmlAdapterTest, AForeignCompanionOfThatNumberIsRefusedAndKept) {
   EXPECT_EQ(kind_of(adapter.translate(batch)), Outcome::Kind::kReject);
   EXPECT_EQ(*adapter.batch_state(1, batch.digest()), BatchState::kNotApplied);
   EXPECT_EQ(disk_.contents(kCompanion), "<a/>");
+  EXPECT_EQ(names(), std::vector<std::string>{"batch-000000000001.companion.xml"});
+}
+
+TEST_F(XmlAdapterTest, AForeignManifestOfThatNumberIsRefusedAndKept) {
+  ASSERT_TRUE(disk_.create_directories(kDir).ok());
+  ASSERT_TRUE(base::write_file_atomically(disk_, kManifest, "{}").ok());
+  XmlAdapter adapter = make_adapter();
+  const Batch batch = make_batch(builder_, "text");
+  EXPECT_EQ(kind_of(adapter.translate(batch)), Outcome::Kind::kReject);
+  EXPECT_EQ(*adapter.batch_state(1, batch.digest()), BatchState::kNotApplied);
+  EXPECT_EQ(disk_.contents(kManifest), "{}");
   // Damaged metadata stops the next start; it never means "begin anew".
   EXPECT_EQ(make_adapter().last_applied().error().code(), StatusCode::kDataLoss);
 }
@@ -200,11 +216,28 @@ TEST_F(XmlAdapterTest, SettingsOfTheHubAreChecked) {
   EXPECT_EQ(adapter.configure({{"unknown", "true"}}).code(), StatusCode::kInvalidArgument);
 }
 
+// Another instance may have written the batch before this one.
+TEST_F(XmlAdapterTest, EachManifestNamesTheOneBeforeItWhoeverWroteIt) {
+  XmlAdapter one = make_adapter();
+  XmlAdapter other = make_adapter();
+  std::string before(64, '0');
+  for (XmlAdapter* adapter : {&one, &other, &one, &one}) {
+    const Batch batch = make_batch(builder_, "text");
+    ASSERT_EQ(kind_of(adapter->translate(batch)), Outcome::Kind::kApplied);
+    adapter->deactivate();
+    const std::string text =
+        disk_.contents(std::string(kDir) + "/" + base::manifest_name(batch.number()));
+    EXPECT_NE(text.find("\"previous_manifest_sha256\": \"" + before + "\""), std::string::npos)
+        << batch.number() << text;
+    before = base::to_hex(base::sha256(text));
+  }
+}
+
 // What a crash between the renames leaves: the hub must not replace it, but send it again.
-TEST_F(XmlAdapterTest, ADocumentWithoutCompanionHasNoStateUntilItsBatchComesAgain) {
+TEST_F(XmlAdapterTest, DocumentsWithoutManifestHaveNoStateUntilTheirBatchComesAgain) {
   const Batch batch = make_batch(builder_, "text");
   ASSERT_EQ(kind_of(make_adapter().translate(batch)), Outcome::Kind::kApplied);
-  ASSERT_TRUE(disk_.remove(kCompanion).ok());
+  ASSERT_TRUE(disk_.remove(kManifest).ok());
   XmlAdapter adapter = make_adapter();
   EXPECT_EQ(adapter.batch_state(1, batch.digest()).error().code(), StatusCode::kUnavailable);
   ASSERT_EQ(kind_of(adapter.translate(batch)), Outcome::Kind::kApplied);
@@ -247,7 +280,7 @@ TEST_F(XmlAdapterTest, EveryFailingOperationMeansRetryAndNothingPartial) {
 }
 
 // The power fails at each operation, and keeps any subset of what was not synced. The restarted
-// adapter is given the batch again and ends with the same two files.
+// adapter is given the batch again and ends with the same three files.
 TEST_F(XmlAdapterTest, APowerCutAtEveryOperationIsHealedByTheRepeat) {
   const uint64_t seed = ::verbatim::testing::test_seed();
   bool has_failed = true;
@@ -270,7 +303,7 @@ TEST_F(XmlAdapterTest, APowerCutAtEveryOperationIsHealedByTheRepeat) {
     auto names = disk.list_directory(kDir);
     ASSERT_TRUE(names);
     std::erase(*names, ".lock");
-    EXPECT_EQ(names->size(), 2U) << nth << " " << seed;
+    EXPECT_EQ(names->size(), 3U) << nth << " " << seed;
     const auto report = validate_folder(disk, kDir);
     EXPECT_EQ(report->problems, std::vector<std::string>()) << nth << " " << seed;
   }
@@ -321,6 +354,7 @@ TEST_P(XmlAdapterCrash, IsHealedByTheRepeat) {
   auto names = files.list_directory(path);
   ASSERT_TRUE(names);
   EXPECT_EQ(*names, (std::vector<std::string>{".lock", "batch-000000000001.companion.xml",
+                                              "batch-000000000001.manifest.json",
                                               "batch-000000000001.xml"}));
   const auto report = validate_folder(files, path);
   ASSERT_TRUE(report);

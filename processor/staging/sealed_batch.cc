@@ -6,14 +6,16 @@
 namespace verbatim::processor {
 
 std::string batch_digest(const std::string& header, const std::vector<std::string>& events) {
-  base::Sha256 digest;
-  digest.update(header);
+  base::Sha256 body;
   for (const std::string& event : events) {
     char size[4];
     base::put_le32(size, static_cast<uint32_t>(event.size()));
-    digest.update({size, sizeof(size)});
-    digest.update(event);
+    body.update({size, sizeof(size)});
+    body.update(event);
   }
+  base::Sha256 digest;
+  digest.update(header);
+  digest.update(body.finish());
   return digest.finish();
 }
 

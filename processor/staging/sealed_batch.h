@@ -22,7 +22,7 @@ struct LoadedBatch {
   std::vector<std::string> events;
 };
 
-// SHA-256 over the header's bytes, then for each event its size (u32, little-endian) and its bytes.
+// BatchEnd.digest of adapter.proto: SHA-256 over the header's bytes and the digest of the body.
 std::string batch_digest(const std::string& header, const std::vector<std::string>& events);
 
 // Turns ascending sequences into pairs first, last.

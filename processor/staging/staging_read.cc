@@ -1,6 +1,7 @@
 // What people look at: adapters, quarantine, newest events, notices. Never chat text.
 #include <algorithm>
 
+#include "base/hex.h"
 #include "processor/staging/keys.h"
 #include "processor/staging/staging.h"
 
@@ -42,6 +43,7 @@ std::vector<v1::AdapterInfo> Staging::adapters() const {
     info.set_state(row.is_paused() ? "paused" : "detached");
     info.set_last_sealed_batch(row.last_sealed_batch());
     info.set_last_acked_batch(row.last_acked_batch());
+    info.set_last_acked_digest(base::to_hex(row.last_acked_digest()));
     info.set_acked_sequence(row.cursor());
     info.set_last_sequence(state_.last_sequence());
     info.set_pending_count(static_cast<int64_t>(state_.last_sequence() - row.cursor() -

@@ -69,10 +69,10 @@ class RawAdapter:
 
 
 def check_digest(batch):
-    digest = hashlib.sha256(batch["begin"].header)
+    body = hashlib.sha256()
     for event in batch["events"]:
-        digest.update(struct.pack("<I", len(event)) + event)
-    assert digest.digest() == batch["digest"]
+        body.update(struct.pack("<I", len(event)) + event)
+    assert hashlib.sha256(batch["begin"].header + body.digest()).digest() == batch["digest"]
     assert batch["begin"].event_count == len(batch["events"])
     assert batch["begin"].body_bytes == sum(map(len, batch["events"]))
     header = adapter_pb2.BatchHeader()

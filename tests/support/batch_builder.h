@@ -117,7 +117,8 @@ class BatchBuilder {
     parts.header = header_;
     parts.header_bytes = header_.SerializeAsString();
     parts.events = std::exchange(events_, {});
-    parts.digest = adapters::batch_digest(parts.header_bytes, parts.events);
+    parts.body_digest = adapters::body_digest(parts.events);
+    parts.digest = adapters::batch_digest(parts.header_bytes, parts.body_digest);
     previous_digest_ = parts.digest;
     header_.clear_slices();
     slice_of_.clear();
