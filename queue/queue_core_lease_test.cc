@@ -79,6 +79,7 @@ TEST_F(QueueLeaseTest, AReplyThatCannotBeDeliveredGivesItsLeaseBack) {
   const auto outgoing = core_->take_outgoing();
   ASSERT_EQ(outgoing.size(), 1u);
   core_->undeliverable(outgoing[0]);
+  hello("c");
   EXPECT_THAT(bodies(receive()), ElementsAre("a"));
 }
 

@@ -78,11 +78,11 @@ TEST_F(QueueLimitsTest, ACommitWithManyAcknowledgementsGoesInParts) {
   ASSERT_EQ(lease.messages_size(), 1'000);
   EXPECT_EQ(commit(lease.lease_id()).settle_reply().settled_count(), 1'000);
   const auto queues = core_->list_queues();
-  EXPECT_EQ(queues.queues(0).name(), "answers");
-  EXPECT_EQ(queues.queues(0).depth(), 1'000);
+  EXPECT_EQ(queues.queues(1).name(), "answers");
+  EXPECT_EQ(queues.queues(1).depth(), 1'000);
   crash();
-  EXPECT_EQ(core_->list_queues().queues(0).depth(), 1'000);
-  EXPECT_EQ(core_->list_queues().queues(1).depth(), 0);
+  EXPECT_EQ(core_->list_queues().queues(0).depth(), 0);
+  EXPECT_EQ(core_->list_queues().queues(1).depth(), 1'000);
 }
 
 TEST_F(QueueLimitsTest, TooManySourceKeysStopOnlyPutsThatHaveOne) {

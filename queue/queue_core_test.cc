@@ -181,6 +181,7 @@ TEST_F(QueueCoreTest, ASourceKeyIsForgottenAfterTheWindow) {
   store({{"a", "room", "key"}});
   clock_.advance(seconds(11));
   core_->tick();
+  hello("p");
   store({{"b", "room", "key"}});
   EXPECT_EQ(info().depth(), 2);
 }
