@@ -57,8 +57,7 @@ void SoakQueue::run() {
   std::thread producer([this] { produce(); });
   consume();
   producer.join();
-  take_parked(";poison");
-  take_parked(";dead-letters");
+  take_poison();
 }
 
 bool SoakQueue::is_over() const { return steady_clock::now() >= options_.end; }
@@ -169,8 +168,8 @@ bool SoakQueue::gives_back(const v1::QueueMessage& message, uint64_t number) con
   return is_every(behaviour_.abort_once_every) && message.delivery_count() == 1;
 }
 
-void SoakQueue::take_parked(const std::string& suffix) {
-  const auto client = connect(options_, behaviour_.queue + suffix, "consumer");
+void SoakQueue::take_poison() {
+  const auto client = connect(options_, behaviour_.queue + ";poison", "consumer");
   queue::ReceiveOptions receive;
   receive.wait = milliseconds(200);
   while (steady_clock::now() < options_.end + 2 * options_.drain_max) {

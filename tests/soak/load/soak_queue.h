@@ -57,8 +57,8 @@ class SoakQueue {
   // Receives one lease and settles it; gives the number of messages.
   size_t take(queue::QueueClient& client);
   bool gives_back(const v1::QueueMessage& message, uint64_t number) const;
-  // Empties a sub-queue, if there is one of that name.
-  void take_parked(const std::string& suffix);
+  // Empties the poison, if there is any.
+  void take_poison();
   bool is_over() const;
 
   const SoakOptions options_;
