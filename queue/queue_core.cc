@@ -75,11 +75,20 @@ Status QueueCore::make_configured_queues() {
   for (const std::string& name : options_.queues) {
     RETURN_IF_ERROR(check_queue_name(name));
     if (store_->find(name) != nullptr) continue;
+    RETURN_IF_ERROR(check_room_for_queue(name));
     CHECK(store_->reserve(QueueStore::kRecordBytes, 1), "an empty group takes a record");
     store_->make_queue(name, {});
     RETURN_IF_ERROR(commit_group());
   }
   return {};
+}
+
+Status QueueCore::check_room_for_queue(const std::string& name) const {
+  if (store_->has_control_room(NamedQueue::control_bytes_of_new(name))) return {};
+  return resource_exhausted(fmt::format(
+      "too many sources, producers, queues and names of deleted queues for segments of {} bytes: "
+      "delete queues that are not needed, or set a larger queue.segment_bytes",
+      std::as_const(*store_).log().segment_bytes()));
 }
 
 // What was out when the service ended has had its try.

@@ -122,6 +122,8 @@ class QueueCore {
   // --- for QueueAdminService: queue_core_admin.cc. What changes something has appended its records
   // on return; they are durable when the group open then is done (QueueService::change waits for
   // it). Audit is the caller's part. Errors: admin.proto says them at the calls.
+  // Before create_queue(): kResourceExhausted if the control state has no room for one more.
+  Status check_room_for_queue(const std::string& name) const;
   Status create_queue(const v1::CreateQueueRequest& request);
   Status configure_queue(const v1::ConfigureQueueRequest& request);
   Status switch_queue(const v1::SwitchQueueRequest& request);
@@ -213,6 +215,10 @@ class QueueCore {
   bool on_open_producer(const Request& request);
   bool on_put(const Request& request);
   std::optional<v1::Refused> check_put(const NamedQueue& queue, const Request& request) const;
+  std::optional<v1::Refused> check_new_producer(const NamedQueue& queue, std::string_view name,
+                                                const std::string& user) const;
+  std::optional<v1::Refused> check_new_sources(const NamedQueue& queue, const PutView& put) const;
+  v1::Refused no_room_for_new(std::string detail) const;
   std::optional<v1::Refused> check_numbers(const NamedQueue& queue, const Request& request) const;
   std::optional<v1::Refused> check_full(NamedQueue& queue, const PutView& put);
   bool store_put(NamedQueue& queue, const PutView& put, size_t repeat_count, v1::PutReply& reply);

@@ -67,10 +67,10 @@ class QueueCoreKeysTest : public ::testing::Test {
     return ask(peer, user, frame);
   }
   v1::QueueFrame open_producer(const std::string& key, uint64_t epoch,
-                               const std::string& queue = "events") {
+                               const std::string& producer = "producer") {
     v1::QueueFrame frame;
-    frame.mutable_open_producer()->set_queue(queue);
-    frame.mutable_open_producer()->set_producer("producer");
+    frame.mutable_open_producer()->set_queue("events");
+    frame.mutable_open_producer()->set_producer(producer);
     frame.mutable_open_producer()->set_epoch(epoch);
     return ask(key, frame);
   }
@@ -155,6 +155,26 @@ TEST_F(QueueCoreKeysTest, AProducerBelongsToTheKeyThatOpenedItAlsoAfterARestart)
   }
   EXPECT_TRUE(ask("writer", put_frame(5, 2)).has_put_reply());
   EXPECT_EQ(depth(), 2);
+}
+
+TEST_F(QueueCoreKeysTest, ManyProducersOfOneKeyDoNotFreeTheNameOfAnothers) {
+  ASSERT_TRUE(open_producer("writer", 5).has_open_producer_reply());
+  ASSERT_TRUE(ask("writer", put_frame(5, 1)).has_put_reply());
+  int opened_count = 0;
+  for (int i = 0; i < 1'100; ++i) {
+    clock_.advance(std::chrono::milliseconds(1));
+    const auto answer = open_producer("rival", 5, "rival-" + std::to_string(i));
+    if (answer.has_open_producer_reply()) {
+      ++opened_count;
+    } else {
+      EXPECT_EQ(answer.refused().reason(), v1::REFUSAL_REASON_FULL);
+    }
+  }
+  EXPECT_EQ(opened_count, 256) << "of one key";
+  EXPECT_EQ(open_producer("rival", 6).refused().reason(), kNotPermitted);
+  EXPECT_TRUE(open_producer("writer", 5, "writer-2").has_open_producer_reply());
+  EXPECT_TRUE(ask("writer", put_frame(5, 2)).has_put_reply());
+  EXPECT_TRUE(open_producer("rival", 6, "rival-0").has_open_producer_reply()) << "it is known";
 }
 
 TEST_F(QueueCoreKeysTest, AProducerIsOpenedBeforeItIsUsed) {

@@ -1,5 +1,6 @@
 // QueueCore's answers to producers: docs/formats/frames.md, "Hop numbering".
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "base/log.h"
@@ -18,6 +19,8 @@ constexpr size_t kLabelMaxBytes = 249;
 constexpr size_t kCorrelationMaxBytes = 64;
 constexpr uint64_t kAcknowledgementBytes = 8 * 1024;
 constexpr size_t kSourceMaxCount = 16 * 1024;
+constexpr const char* kNoControlRoom =
+    "too many sources, producers and queues for queue.segment_bytes: nothing new";
 
 bool is_name(std::string_view name) { return !name.empty() && name.size() <= kNameMaxBytes; }
 
@@ -121,6 +124,10 @@ bool QueueCore::on_open_producer(const Request& request) {
       refuse(request, refused(v1::REFUSAL_REASON_STOPPING, "the service is stopping"), queue);
       return true;
     }
+    if (auto refusal = check_new_producer(*queue, open.producer(), request.user)) {
+      refuse(request, *std::move(refusal), queue);
+      return true;
+    }
     if (!store_->reserve(QueueStore::kRecordBytes, 1)) return false;
     v1::LogProducerOpened opened;
     opened.set_queue_id(queue->id);
@@ -162,10 +169,6 @@ std::optional<v1::Refused> QueueCore::check_put(const NamedQueue& queue,
           v1::REFUSAL_REASON_TOO_LARGE,
           fmt::format("message_bytes={} message_max_bytes={}", size, options_.message_max_bytes));
     }
-    if (queue.accepted_by_source.size() >= kSourceMaxCount &&
-        !queue.accepted_by_source.contains(message.source)) {
-      return invalid("too many sources");
-    }
     if (!message.acknowledge) continue;
     if (!may(request.user, message.acknowledge->queue(), true)) {
       return refused(v1::REFUSAL_REASON_NOT_PERMITTED,
@@ -180,6 +183,52 @@ std::optional<v1::Refused> QueueCore::check_put(const NamedQueue& queue,
     return refused(v1::REFUSAL_REASON_TOO_LARGE,
                    fmt::format("put_bytes={} put_max_bytes={}", size, store_->unit_max_bytes()));
   }
+  return check_new_sources(queue, put);
+}
+
+// "Full" and no more than that: a client keeps what it has and tries again.
+v1::Refused QueueCore::no_room_for_new(std::string detail) const {
+  v1::Refused full = refused(v1::REFUSAL_REASON_FULL, std::move(detail));
+  full.set_retry_after_ms(options_.full_retry_after.count());
+  return full;
+}
+
+std::optional<v1::Refused> QueueCore::check_new_producer(const NamedQueue& queue,
+                                                         std::string_view name,
+                                                         const std::string& user) const {
+  if (queue.producers.find(name) != nullptr) return std::nullopt;
+  if (!queue.producers.has_room(user)) {
+    return no_room_for_new("too many producers that belong to keys");
+  }
+  if (!store_->has_control_room(Producers::control_bytes(name, user))) {
+    return no_room_for_new(kNoControlRoom);
+  }
+  return std::nullopt;
+}
+
+std::optional<v1::Refused> QueueCore::check_new_sources(const NamedQueue& queue,
+                                                        const PutView& put) const {
+  // As if all were new: mostly that is enough to know.
+  int64_t bytes = 0;
+  for (const PutMessageView& message : put.messages) {
+    bytes += NamedQueue::source_control_bytes(message.source);
+  }
+  const size_t known_count = queue.accepted_by_source.size();
+  if (store_->has_control_room(bytes) && known_count + put.messages.size() <= kSourceMaxCount) {
+    return std::nullopt;
+  }
+  std::set<std::string_view> new_sources;
+  bytes = 0;
+  for (const PutMessageView& message : put.messages) {
+    if (queue.accepted_by_source.contains(message.source)) continue;
+    if (!new_sources.insert(message.source).second) continue;
+    bytes += NamedQueue::source_control_bytes(message.source);
+  }
+  if (new_sources.empty()) return std::nullopt;
+  if (known_count + new_sources.size() > kSourceMaxCount) {
+    return refused(v1::REFUSAL_REASON_INVALID, "too many sources");
+  }
+  if (!store_->has_control_room(bytes)) return no_room_for_new(kNoControlRoom);
   return std::nullopt;
 }
 
@@ -201,6 +250,9 @@ std::optional<v1::Refused> QueueCore::check_numbers(const NamedQueue& queue,
                         (request.user.empty() || !producer->owner.empty());
   if (!is_known && (producer != nullptr || put.first_sequence > 1 || !request.user.empty())) {
     return refused(v1::REFUSAL_REASON_UNKNOWN_PRODUCER, "open the producer's epoch first");
+  }
+  if (!is_known) {
+    if (auto refusal = check_new_producer(queue, put.producer, request.user)) return refusal;
   }
   const uint64_t expected = is_known ? producer->last_sequence + 1 : 1;
   const auto count = put.messages.size();

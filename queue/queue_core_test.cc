@@ -284,6 +284,7 @@ TEST_F(QueueCoreTest, TooManyRequestsForOneGroupWaitForTheNext) {
 
 TEST_F(QueueCoreTest, ManyRepeatsOfSourceKeysDoNotOutgrowTheControlState) {
   // A put of nothing but repeats has an answer of its own for each message.
+  options_.log.directory = "/small";
   options_.log.segment_bytes = 64 * 1024;
   options_.message_max_bytes = 2'048;
   open();

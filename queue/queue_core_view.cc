@@ -196,6 +196,13 @@ std::vector<base::AlarmCondition> QueueCore::alarm_conditions() const {
                       "messages={} bytes={}; see why consumers are slow",
                       store_->message_count(), store_->message_bytes()));
   }
+  if (!store_->has_control_room(store_->control_max_bytes() / 10)) {
+    raise("control-full", "",
+          fmt::format("sources, producers, queues and names of deleted queues take nearly all that "
+                      "fits: above it new ones are refused bytes={} bytes_max={}; delete queues "
+                      "that are not needed, or set a larger queue.segment_bytes",
+                      store_->control_bytes(), store_->control_max_bytes()));
+  }
   if (!not_permitted_who_.empty() || not_permitted_count_ > 0) {
     if (clock_.monotonic() - not_permitted_at_ < kNotPermittedLife) {
       raise("not-permitted", not_permitted_who_,
@@ -238,7 +245,8 @@ void QueueCore::queue_alarms(const NamedQueue& queue,
                                         journal->index.bytes(), quota));
     }
   }
-  if (sub.empty() && oldest_age_ms(queue) > options_.alarm_age.count()) {
+  // An operator's own sub-queues have consumers as queues have.
+  if (!is_system_sub_queue(queue.name) && oldest_age_ms(queue) > options_.alarm_age.count()) {
     raise("oldest-age", fmt::format("the oldest message waits for more than {} s: see whether its "
                                     "consumer runs, and whether an order key is stuck",
                                     options_.alarm_age.count() / 1'000));

@@ -32,7 +32,34 @@ std::optional<uint64_t> generation_of(const std::string& name) {
   return value;
 }
 
+Result<SegmentHeader> read_header(base::File& file, uint64_t size) {
+  std::string block(kLogHeaderSize, '\0');
+  ASSIGN_OR_RETURN(const size_t count, file.read_at(0, std::span<char>(block)));
+  block.resize(count);
+  ASSIGN_OR_RETURN(const SegmentHeader header, decode_segment_header(block));
+  if (header.segment_size != size) {
+    return data_loss(
+        fmt::format("segment has a wrong length size={} expected={}", size, header.segment_size));
+  }
+  return header;
+}
+
 }  // namespace
+
+Result<uint64_t> largest_segment_bytes(base::FileSystem& file_system,
+                                       const std::string& directory) {
+  RETURN_IF_ERROR(file_system.create_directories(directory));
+  ASSIGN_OR_RETURN(const auto names, file_system.list_directory(directory));
+  uint64_t largest = 0;
+  for (const std::string& name : names) {
+    if (!generation_of(name)) continue;
+    const std::string path = base::join_path(directory, name);
+    ASSIGN_OR_RETURN(auto file, file_system.open(path, base::OpenMode::kRead));
+    ASSIGN_OR_RETURN(const uint64_t size, file->size());
+    if (size > largest && read_header(*file, size)) largest = size;
+  }
+  return largest;
+}
 
 std::string segment_name(uint64_t generation) { return fmt::format("{:016x}.seg", generation); }
 
@@ -54,18 +81,6 @@ Result<std::unique_ptr<SegmentFiles>> SegmentFiles::open(base::FileSystem& file_
   std::unique_ptr<SegmentFiles> files(new SegmentFiles(file_system, directory, options));
   ASSIGN_OR_RETURN(files->lock_, file_system.lock_file(files->path_of("lock")));
   return files;
-}
-
-Result<SegmentHeader> SegmentFiles::read_header(base::File& file, uint64_t size) {
-  std::string block(kLogHeaderSize, '\0');
-  ASSIGN_OR_RETURN(const size_t count, file.read_at(0, std::span<char>(block)));
-  block.resize(count);
-  ASSIGN_OR_RETURN(const SegmentHeader header, decode_segment_header(block));
-  if (header.segment_size != size) {
-    return data_loss(
-        fmt::format("segment has a wrong length size={} expected={}", size, header.segment_size));
-  }
-  return header;
 }
 
 Result<Segment> SegmentFiles::load_segment(const std::string& name, uint64_t generation) {

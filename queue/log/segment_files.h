@@ -67,7 +67,6 @@ class SegmentFiles {
 
  private:
   SegmentFiles(base::FileSystem& file_system, std::string directory, const SpareOptions& options);
-  Result<SegmentHeader> read_header(base::File& file, uint64_t size);
   Result<Segment> load_segment(const std::string& name, uint64_t generation);
   Status load_spare(const std::string& name);
   std::string path_of(const std::string& name) const;
@@ -80,6 +79,10 @@ class SegmentFiles {
   uint64_t highest_generation_ = 0;
   SparePool spares_;
 };
+
+// Of the segments in the folder, 0 if there are none; bad ones are left to load(). Errors: those of
+// the disk.
+Result<uint64_t> largest_segment_bytes(base::FileSystem& file_system, const std::string& directory);
 
 inline constexpr std::string_view kSparePrefix = "spare-";
 std::string segment_name(uint64_t generation);

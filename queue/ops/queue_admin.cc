@@ -180,7 +180,10 @@ grpc::Status QueueAdminService::CreateQueue(grpc::ServerContext* context,
                       .subject = request->queue(),
                       .detail = request->settings().ShortDebugString(),
                       .reason = request->reason()},
-                     [request](QueueCore& core) { return core.create_queue(*request); });
+                     [request](QueueCore& core) -> Status {
+                       RETURN_IF_ERROR(core.check_room_for_queue(request->queue()));
+                       return core.create_queue(*request);
+                     });
 }
 
 grpc::Status QueueAdminService::ConfigureQueue(grpc::ServerContext* context,

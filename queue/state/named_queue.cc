@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "queue/state/queue_name.h"
 
 namespace verbatim::queue {
 namespace {
@@ -12,6 +13,11 @@ constexpr int kRetriesMax = 1'000;
 constexpr int64_t kDelayMaxMs = 86'400'000;
 constexpr std::chrono::nanoseconds kRateInterval = std::chrono::seconds(1);
 constexpr double kRateKeep = 0.8;
+// Settings, flags and counters in a snapshot, each at its largest.
+constexpr int64_t kQueueBytes = 448;
+// ";poison", ";dead-letters" and ";journal".
+constexpr int64_t kSystemSubQueueCount = 3;
+constexpr int64_t kSubNameBytes = 16;
 
 int retries(const v1::QueueSettings& settings) {
   return settings.has_retries() ? settings.retries() : kDefaultRetries;
@@ -88,6 +94,25 @@ void NamedQueue::update_full() {
             is_over(index.bytes(), settings.quota_bytes());
 }
 
+uint64_t& NamedQueue::count_of_source(std::string_view source) {
+  auto it = accepted_by_source.find(source);
+  if (it == accepted_by_source.end()) {
+    it = accepted_by_source.emplace(source, 0).first;
+    source_bytes += source_control_bytes(source);
+  }
+  return it->second;
+}
+
+int64_t NamedQueue::control_bytes_of_new(std::string_view name) {
+  const int64_t bytes = kQueueBytes + static_cast<int64_t>(name.size());
+  if (!sub_name_of(name).empty()) return bytes;
+  return bytes + kSystemSubQueueCount * (bytes + kSubNameBytes);
+}
+
+int64_t NamedQueue::control_bytes() const {
+  return control_bytes_of_new(name) + source_bytes + producers.control_bytes();
+}
+
 void NamedQueue::save(v1::LogQueue& saved) const {
   saved.set_queue_id(id);
   saved.set_name(name);
@@ -120,7 +145,8 @@ void NamedQueue::load(const v1::LogQueue& saved) {
   moved_in_count = saved.moved_in_count();
   destroyed_count = saved.destroyed_count();
   accepted_by_source.clear();
-  for (const auto& [source, count] : saved.accepted_by_source()) accepted_by_source[source] = count;
+  source_bytes = 0;
+  for (const auto& [source, count] : saved.accepted_by_source()) count_of_source(source) = count;
   ended_count.clear();
   for (const auto& [reason, count] : saved.ended_count()) ended_count[reason] = count;
   producers.load(saved);

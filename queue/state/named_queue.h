@@ -88,6 +88,7 @@ struct NamedQueue {
   int64_t moved_in_count = 0;
   int64_t destroyed_count = 0;
   std::map<std::string, uint64_t, std::less<>> accepted_by_source;
+  int64_t source_bytes = 0;            // what the sources take in a snapshot at most
   std::map<int, int64_t> ended_count;  // by EndReason
 
   // Since the start.
@@ -107,9 +108,22 @@ struct NamedQueue {
   // Full above a quota, until below its low mark.
   void update_full();
 
+  // The count of a source, 0 for a new one.
+  uint64_t& count_of_source(std::string_view source);
+  static int64_t source_control_bytes(std::string_view source) {
+    return kSourceBytes + static_cast<int64_t>(source.size());
+  }
+  // What this queue takes in a snapshot at most, without runs of answers; of a queue also what the
+  // sub-queues take that the service makes of itself.
+  int64_t control_bytes() const;
+  static int64_t control_bytes_of_new(std::string_view name);
+
   void save(v1::LogQueue& saved) const;
   // Replaces the control state; messages and source keys stay.
   void load(const v1::LogQueue& saved);
+
+ private:
+  static constexpr int64_t kSourceBytes = 24;  // its count, and how both are written
 };
 
 }  // namespace verbatim::queue

@@ -9,10 +9,22 @@ const Producer* Producers::find(std::string_view name) const {
   return it == producers_.end() ? nullptr : &it->second;
 }
 
-Producers::Map::iterator Producers::silent_for_longest(bool must_have_runs) {
+bool Producers::has_room(std::string_view owner) const {
+  size_t owned_count = 0;
+  size_t same_owner_count = 0;
+  for (const auto& [name, producer] : producers_) {
+    if (producer.owner.empty()) continue;
+    ++owned_count;
+    if (producer.owner == owner) ++same_owner_count;
+  }
+  return owned_count < kProducerMaxCount && same_owner_count < kOwnedMaxCount;
+}
+
+template <class Predicate>
+Producers::Map::iterator Producers::silent_for_longest(Predicate is_meant) {
   auto found = producers_.end();
   for (auto it = producers_.begin(); it != producers_.end(); ++it) {
-    if (must_have_runs && it->second.runs.empty()) continue;
+    if (!is_meant(it->second)) continue;
     if (found == producers_.end() || it->second.last_put_unix_ns < found->second.last_put_unix_ns) {
       found = it;
     }
@@ -34,11 +46,21 @@ Producer& Producers::make(const std::string& name) {
   const auto it = producers_.find(name);
   if (it != producers_.end()) return it->second;
   if (producers_.size() >= kProducerMaxCount) {
-    const auto oldest = silent_for_longest(false);
-    drop_runs(oldest->second);
-    producers_.erase(oldest);
+    const auto oldest =
+        silent_for_longest([](const Producer& producer) { return producer.owner.empty(); });
+    if (oldest != producers_.end()) {
+      drop_runs(oldest->second);
+      control_bytes_ -= control_bytes(oldest->first, {});
+      producers_.erase(oldest);
+    }
   }
+  control_bytes_ += control_bytes(name, {});
   return producers_[name];
+}
+
+void Producers::own(const std::string& name, Producer& producer, const std::string& owner) {
+  control_bytes_ += control_bytes(name, owner) - control_bytes(name, producer.owner);
+  producer.owner = owner;
 }
 
 void Producers::open(const v1::LogProducerOpened& opened) {
@@ -47,7 +69,7 @@ void Producers::open(const v1::LogProducerOpened& opened) {
   producer.epoch = opened.epoch();
   producer.last_sequence = 0;
   producer.last_put_unix_ns = opened.unix_ns();
-  if (producer.owner.empty()) producer.owner = opened.owner();
+  if (producer.owner.empty()) own(opened.producer(), producer, opened.owner());
 }
 
 void Producers::add_run(Producer& producer, const AnswerRun& run) {
@@ -77,12 +99,20 @@ void Producers::add(const v1::LogPut& put) {
   producer.last_sequence = sequence - 1;
   const auto newest = static_cast<size_t>(put.runs_size());
   while (producer.runs.size() > std::max(kRunMaxCount, newest)) drop_oldest_run(producer);
-  while (run_count_ > run_max_count_) {
-    Producer& oldest = silent_for_longest(true)->second;
-    // The newest put of all keeps its answers, however many.
-    if (&oldest == &producer && producer.runs.size() <= newest) break;
-    drop_oldest_run(oldest);
+  while (run_count_ > run_max_count_ && drop_run(&put)) continue;
+}
+
+bool Producers::drop_run(const v1::LogPut* newest) {
+  const auto oldest =
+      silent_for_longest([](const Producer& producer) { return !producer.runs.empty(); });
+  if (oldest == producers_.end()) return false;
+  // The newest put of all keeps its answers, however many.
+  if (newest != nullptr && oldest->first == newest->producer() &&
+      oldest->second.runs.size() <= static_cast<size_t>(newest->runs_size())) {
+    return false;
   }
+  drop_oldest_run(oldest->second);
+  return true;
 }
 
 std::vector<StoredAnswer> Producers::answers(std::string_view name, uint64_t first_sequence,
@@ -130,12 +160,14 @@ void Producers::save(v1::LogQueue& queue) const {
 void Producers::load(const v1::LogQueue& queue) {
   producers_.clear();
   run_count_ = 0;
+  control_bytes_ = 0;
   for (const v1::LogProducer& saved : queue.producers()) {
     Producer& producer = producers_[saved.name()];
     producer.epoch = saved.epoch();
     producer.last_sequence = saved.last_sequence();
     producer.last_put_unix_ns = saved.last_put_unix_ns();
     producer.owner = saved.owner();
+    control_bytes_ += control_bytes(saved.name(), saved.owner());
     for (const v1::LogPut& put : saved.puts()) {
       uint64_t sequence = put.first_sequence();
       for (const v1::LogRun& run : put.runs()) {

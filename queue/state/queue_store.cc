@@ -28,10 +28,17 @@ QueueStore::~QueueStore() = default;
 Result<std::unique_ptr<QueueStore>> QueueStore::open(base::FileSystem& file_system,
                                                      base::Clock& clock,
                                                      const StoreOptions& options) {
-  std::unique_ptr<QueueStore> store(new QueueStore(clock, options));
-  LogOptions log = options.log;
-  log.writes_summaries = true;
-  ASSIGN_OR_RETURN(store->log_, Log::open(file_system, log, *store));
+  StoreOptions used = options;
+  used.log.writes_summaries = true;
+  ASSIGN_OR_RETURN(const uint64_t largest,
+                   largest_segment_bytes(file_system, options.log.directory));
+  if (largest > options.log.segment_bytes) {
+    LOG_WARN("log: its segments are larger than the settings say and stay so bytes={} settings={}",
+             largest, options.log.segment_bytes);
+    used.log.segment_bytes = largest;
+  }
+  std::unique_ptr<QueueStore> store(new QueueStore(clock, used));
+  ASSIGN_OR_RETURN(store->log_, Log::open(file_system, used.log, *store));
   RETURN_IF_ERROR(store->finish_replay());
   return store;
 }
@@ -78,7 +85,7 @@ NamedQueue& QueueStore::make_queue(const std::string& name, const v1::QueueSetti
   queue.next_lookup_id = made.next_lookup_id();
   queue.index.finish_loading();
   ids_[name] = queue.id;
-  retired_names_.erase(name);
+  use_name(name);
   return queue;
 }
 
@@ -106,7 +113,14 @@ void QueueStore::delete_queue(NamedQueue& queue) {
 
 void QueueStore::open_producer(NamedQueue& queue, const v1::LogProducerOpened& opened) {
   log_->append(RecordType::kProducerOpened, opened.SerializeAsString());
+  set_opened(queue, opened);
+}
+
+void QueueStore::set_opened(NamedQueue& queue, const v1::LogProducerOpened& opened) {
+  run_count_ -= queue.producers.run_count();
   queue.producers.open(opened);
+  run_count_ += queue.producers.run_count();
+  control_bytes_.reset();
 }
 
 uint64_t QueueStore::append_message(NamedQueue& queue, MessageRecord& record, RecordType type) {
@@ -143,11 +157,8 @@ uint64_t QueueStore::append_message(NamedQueue& queue, MessageRecord& record, Re
 
 uint64_t QueueStore::put(NamedQueue& queue, MessageRecord record, const v1::LogMessageExtra* extra,
                          int64_t unix_now_ns) {
-  auto source = queue.accepted_by_source.find(record.source);
-  if (source == queue.accepted_by_source.end()) {
-    source = queue.accepted_by_source.emplace(record.source, 0).first;
-  }
-  record.source_count = ++source->second;
+  record.source_count = ++queue.count_of_source(record.source);
+  if (record.source_count == 1) control_bytes_.reset();
   record.lookup_id = queue.next_lookup_id++;
   record.put_unix_ns = unix_now_ns;
   std::string extra_bytes;
@@ -161,7 +172,30 @@ uint64_t QueueStore::put(NamedQueue& queue, MessageRecord record, const v1::LogM
 void QueueStore::finish_put(NamedQueue& queue, const v1::LogPut& put) {
   put.SerializeToString(&scratch_);
   log_->append(RecordType::kPut, scratch_);
+  add_runs(queue, put);
+}
+
+// The bound of all queues together: the queue with the most answers forgets first.
+void QueueStore::add_runs(NamedQueue& queue, const v1::LogPut& put) {
+  const size_t run_count = queue.producers.run_count();
+  const int64_t control_bytes = queue.producers.control_bytes();
   queue.producers.add(put);
+  run_count_ += queue.producers.run_count();
+  run_count_ -= run_count;
+  if (queue.producers.control_bytes() != control_bytes) control_bytes_.reset();
+  while (run_count_ > run_max_count() && drop_run(queue, put)) --run_count_;
+}
+
+bool QueueStore::drop_run(NamedQueue& queue, const v1::LogPut& newest) {
+  NamedQueue* most = nullptr;
+  for (const auto& [id, other] : queues_) {
+    const size_t least = most == nullptr ? 0 : most->producers.run_count();
+    if (other.get() != &queue && other->producers.run_count() > least) most = other.get();
+  }
+  const bool is_own_most =
+      most == nullptr || queue.producers.run_count() >= most->producers.run_count();
+  if (is_own_most && queue.producers.drop_run(&newest)) return true;
+  return most != nullptr && most->producers.drop_run(nullptr);
 }
 
 void QueueStore::append_ranges(RecordType type, const NamedQueue& queue,

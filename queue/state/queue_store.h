@@ -50,7 +50,9 @@ class QueueStore final : private LogOwner {
  public:
   using Queues = std::map<uint32_t, std::unique_ptr<NamedQueue>>;
 
-  // Recovers. Errors: those of Log::open, and kDataLoss where records contradict each other.
+  // Recovers. Segments are never made smaller than those that are there: what lies in them need not
+  // fit into smaller ones. Errors: those of Log::open, and kDataLoss where records contradict each
+  // other.
   static Result<std::unique_ptr<QueueStore>> open(base::FileSystem& file_system, base::Clock& clock,
                                                   const StoreOptions& options);
   ~QueueStore() override;
@@ -77,6 +79,17 @@ class QueueStore final : private LogOwner {
                     const v1::QueueFlags& flags);
   // It must be empty. `queue` is gone afterwards.
   void delete_queue(NamedQueue& queue);
+
+  // What a snapshot may take: a share of a segment, so that it fits beside groups whatever clients
+  // do. Runs of answers have a smaller share of their own, within which the oldest are forgotten.
+  int64_t control_max_bytes() const { return static_cast<int64_t>(log_->segment_bytes() / 4); }
+  // What it takes at most, cheap to ask. Names of deleted queues count for ever, because the lookup
+  // ids of a name are never reused.
+  int64_t control_bytes() const;
+  // Ask before a new queue, producer or source is let in.
+  bool has_control_room(int64_t bytes) const {
+    return control_bytes() + bytes <= control_max_bytes();
+  }
 
   // --- messages ---
   void open_producer(NamedQueue& queue, const v1::LogProducerOpened& opened);
@@ -165,12 +178,18 @@ class QueueStore final : private LogOwner {
   void apply_put(const v1::LogPut& put);
   Status finish_replay();
 
+  void retire_name(const std::string& name, uint64_t next_lookup_id);
+  void use_name(const std::string& name);
+
   NamedQueue& queue_of(uint32_t id);
   NamedQueue* find(uint32_t id);
   uint64_t append_message(NamedQueue& queue, MessageRecord& record, RecordType type);
   void append_ranges(RecordType type, const NamedQueue& queue,
                      const std::vector<uint64_t>& lookup_ids, v1::LogRanges& ranges);
   size_t run_max_count() const;
+  void set_opened(NamedQueue& queue, const v1::LogProducerOpened& opened);
+  void add_runs(NamedQueue& queue, const v1::LogPut& put);
+  bool drop_run(NamedQueue& queue, const v1::LogPut& newest);
   std::chrono::nanoseconds monotonic_of(int64_t unix_ns) const;
 
   void use_segment(const NamedQueue& queue, uint64_t lookup_id, LogPosition position,
@@ -193,6 +212,10 @@ class QueueStore final : private LogOwner {
   uint32_t next_queue_id_ = 1;
   // Names of deleted queues, with the next lookup id of each.
   std::map<std::string, uint64_t> retired_names_;
+  int64_t retired_bytes_ = 0;  // what they take in a snapshot at most
+  // Counted anew when something new has come or gone.
+  mutable std::optional<int64_t> control_bytes_;
+  size_t run_count_ = 0;  // of all queues
 
   std::map<uint64_t, SegmentUse> segment_use_;
   struct Copying {

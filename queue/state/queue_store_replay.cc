@@ -31,6 +31,25 @@ NamedQueue& QueueStore::queue_of(uint32_t id) {
 // The control state must fit into a segment beside a group, whatever clients do.
 size_t QueueStore::run_max_count() const { return options_.log.segment_bytes / 1024; }
 
+int64_t QueueStore::control_bytes() const {
+  if (control_bytes_) return *control_bytes_;
+  int64_t bytes = retired_bytes_;
+  for (const auto& [id, queue] : queues_) bytes += queue->control_bytes();
+  control_bytes_ = bytes;
+  return bytes;
+}
+
+void QueueStore::retire_name(const std::string& name, uint64_t next_lookup_id) {
+  const auto [it, is_new] = retired_names_.insert_or_assign(name, next_lookup_id);
+  if (is_new) retired_bytes_ += NamedQueue::source_control_bytes(name);
+  control_bytes_.reset();
+}
+
+void QueueStore::use_name(const std::string& name) {
+  if (retired_names_.erase(name) > 0) retired_bytes_ -= NamedQueue::source_control_bytes(name);
+  control_bytes_.reset();
+}
+
 Status QueueStore::replay(RecordType type, std::string_view payload, LogPosition position) {
   switch (type) {
     case RecordType::kSnapshot:
@@ -41,7 +60,7 @@ Status QueueStore::replay(RecordType type, std::string_view payload, LogPosition
       queue.name = made.name();
       queue.settings = made.settings();
       queue.next_lookup_id = std::max<uint64_t>(1, made.next_lookup_id());
-      retired_names_.erase(made.name());
+      use_name(made.name());
       return {};
     }
     case RecordType::kQueueChanged: {
@@ -57,7 +76,7 @@ Status QueueStore::replay(RecordType type, std::string_view payload, LogPosition
     }
     case RecordType::kProducerOpened: {
       ASSIGN_OR_RETURN(const auto opened, parse<v1::LogProducerOpened>(payload, position));
-      queue_of(opened.queue_id()).producers.open(opened);
+      set_opened(queue_of(opened.queue_id()), opened);
       return {};
     }
     case RecordType::kPut: {
@@ -137,7 +156,7 @@ Status QueueStore::replay_message(RecordType type, std::string_view payload, Log
     return {};
   }
   ++queue.accepted_count;
-  queue.accepted_by_source[std::string(record->source)] = record->source_count;
+  queue.count_of_source(record->source) = record->source_count;
   return {};
 }
 
@@ -169,7 +188,7 @@ void QueueStore::apply_put(const v1::LogPut& put) {
   for (const v1::LogRun& run : put.runs()) {
     if (run.is_repeat()) queue.repeat_count += static_cast<int64_t>(run.count());
   }
-  if (!options_.canaries.forgets_producers) queue.producers.add(put);
+  if (!options_.canaries.forgets_producers) add_runs(queue, put);
 }
 
 // `counts`: the control state is not in a later snapshot.
@@ -214,7 +233,8 @@ Status QueueStore::apply_deleted(const v1::LogQueueDeleted& deleted) {
   if (it->second->index.count() > 0) {
     return data_loss("a queue was deleted that holds messages name=" + deleted.name());
   }
-  retired_names_[deleted.name()] = deleted.next_lookup_id();
+  run_count_ -= it->second->producers.run_count();
+  retire_name(deleted.name(), deleted.next_lookup_id());
   ids_.erase(deleted.name());
   queues_.erase(it);
   return {};
@@ -238,7 +258,10 @@ Status QueueStore::replay_snapshot(std::string_view payload) {
   }
   next_queue_id_ = std::max(next_queue_id_, snapshot.next_queue_id());
   retired_names_.clear();
-  for (const auto& [name, next] : snapshot.retired_names()) retired_names_[name] = next;
+  retired_bytes_ = 0;
+  for (const auto& [name, next] : snapshot.retired_names()) retire_name(name, next);
+  run_count_ = 0;
+  for (const auto& [id, queue] : queues_) run_count_ += queue->producers.run_count();
   return {};
 }
 
