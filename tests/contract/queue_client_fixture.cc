@@ -37,15 +37,19 @@ class ServiceBackend final : public Backend {
   ServiceBackend() { start("tcp://127.0.0.1:0", kRoom); }
 
   std::unique_ptr<QueueClient> connect(const std::string& name, size_t memory_max_bytes) override {
-    ZmqQueueClientOptions options;
-    options.address = address_;
-    options.client_name = name;
-    options.producer = name;
-    options.memory_max_bytes = memory_max_bytes;
-    options.answer_timeout = milliseconds(500);
-    auto client = create_zmq_queue_client(options);
-    CHECK(client.has_value(), "the client starts");
-    return *std::move(client);
+    return connect_to("events", name, memory_max_bytes);
+  }
+  std::unique_ptr<QueueClient> connect_to_answers(const std::string& name) override {
+    return connect_to("answers", name, 1024 * 1024);
+  }
+  void become_exclusive() override {
+    v1::ConfigureQueueRequest request;
+    request.set_queue("events");
+    request.mutable_settings()->set_consumer_mode(v1::QueueSettings::CONSUMER_MODE_EXCLUSIVE);
+    Status configured;
+    const Status status =
+        service_->change([&](QueueCore& core) { configured = core.configure_queue(request); });
+    CHECK(status.ok() && configured.ok(), "the service runs and takes it");
   }
   void go_down() override { service_.reset(); }
   void come_back() override {
@@ -66,6 +70,20 @@ class ServiceBackend final : public Backend {
  private:
   static constexpr int64_t kRoom = int64_t{1} << 40;
 
+  std::unique_ptr<QueueClient> connect_to(const std::string& queue, const std::string& name,
+                                          size_t memory_max_bytes) {
+    ZmqQueueClientOptions options;
+    options.address = address_;
+    options.queue = queue;
+    options.client_name = name;
+    options.producer = name;
+    options.memory_max_bytes = memory_max_bytes;
+    options.answer_timeout = milliseconds(500);
+    auto client = create_zmq_queue_client(options);
+    CHECK(client.has_value(), "the client starts");
+    return *std::move(client);
+  }
+
   size_t depth_of(const std::string& name) {
     size_t depth = 0;
     const Status status = service_->call([&](QueueCore& core) {
@@ -82,6 +100,7 @@ class ServiceBackend final : public Backend {
     is_full_ = quota_bytes != kRoom;
     QueueServiceOptions options;
     options.listen = address;
+    options.core.queues = {"events", "answers"};
     options.core.log.directory = directory_.file("queue");
     options.core.log.segment_bytes = 1024 * 1024;
     options.core.message_max_bytes = kMessageMaxBytes;

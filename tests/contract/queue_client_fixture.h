@@ -38,6 +38,14 @@ class Backend {
   virtual void lose_answers() = 0;
   // What left the queue without being consumed.
   virtual size_t dead_count() = 0;
+
+  // --- only the service has more queues than one, and settings that are changed ---
+  // A client of the queue "answers".
+  virtual std::unique_ptr<QueueClient> connect_to_answers(const std::string& /*name*/) {
+    return nullptr;
+  }
+  // From now on one consumer at a time is active.
+  virtual void become_exclusive() {}
 };
 
 std::unique_ptr<Backend> make_memory_backend();

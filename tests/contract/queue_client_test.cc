@@ -47,6 +47,28 @@ TEST_P(QueueClientContract, WhatIsPutIsReceivedOnceInOrder) {
   EXPECT_EQ(backend_->depth(), 0u);
 }
 
+TEST_P(QueueClientContract, LabelAndCorrelationIdComeWithTheirMessage) {
+  PutRequest request = message(1);
+  request.label = "label";
+  request.correlation_id = std::string("\0\xff", 2);
+  ASSERT_TRUE(put_and_wait(std::move(request)));
+  ASSERT_TRUE(put_and_wait(message(2)));
+  const Lease lease = receive();
+  ASSERT_EQ(lease.messages.size(), 2u);
+  EXPECT_EQ(lease.messages[0].label(), "label");
+  EXPECT_EQ(lease.messages[0].correlation_id(), std::string("\0\xff", 2));
+  EXPECT_EQ(lease.messages[1].label(), "");
+  EXPECT_EQ(lease.messages[1].correlation_id(), "");
+}
+
+TEST_P(QueueClientContract, AnAcknowledgementQueueThatIsMissingRefusesThatPutOnly) {
+  PutRequest request = message(1);
+  request.acknowledge = {.queue = "nowhere", .on_reached = true, .on_consumed = true};
+  EXPECT_EQ(put_and_wait(std::move(request)).error().code(), StatusCode::kNotFound);
+  ASSERT_TRUE(put_and_wait(message(2)));
+  EXPECT_THAT(bodies(receive()), ::testing::ElementsAre("2"));
+}
+
 TEST_P(QueueClientContract, ARepeatOfASourceKeyGetsTheFirstVerdict) {
   PutRequest first = message(1);
   first.source_key = "key";
@@ -256,9 +278,67 @@ TEST_P(QueueClientContract, ManyThreadsShareOneClientAndEachGetsItsOwnOutcome) {
   }
 }
 
+// --- what only the service has: a second queue, and settings ---
+
+using QueueServiceContract = QueueClientFixture;
+
+v1::Acknowledgement word_of(const v1::QueueMessage& message) {
+  v1::Acknowledgement word;
+  EXPECT_TRUE(word.ParseFromString(message.body()));
+  return word;
+}
+
+TEST_P(QueueServiceContract, AnAcknowledgementTellsThatAMessageCameWasConsumedOrEndedOtherwise) {
+  const auto answers = backend_->connect_to_answers("words");
+  for (int i = 1; i <= 2; ++i) {
+    PutRequest request = message(i);
+    request.label = "label";
+    request.correlation_id = "about " + std::to_string(i);
+    request.acknowledge = {.queue = "answers", .on_reached = true, .on_consumed = true};
+    ASSERT_TRUE(put_and_wait(std::move(request)));
+  }
+  const Lease lease = receive();
+  ASSERT_EQ(lease.messages.size(), 2u);
+  ASSERT_TRUE(client_->commit(lease.id, std::vector{lease.messages[0].lookup_id()}).ok());
+  ASSERT_TRUE(
+      client_->abandon(lease.id, std::vector{lease.messages[1].lookup_id()}, "unreadable").ok());
+  const Lease words = receive_from(*answers);
+  ASSERT_EQ(words.messages.size(), 4u);
+  const auto kind_of = [&](size_t i) { return word_of(words.messages[i]).kind(); };
+  EXPECT_EQ(kind_of(0), v1::Acknowledgement::KIND_REACHED);
+  EXPECT_EQ(kind_of(1), v1::Acknowledgement::KIND_REACHED);
+  EXPECT_EQ(kind_of(2), v1::Acknowledgement::KIND_CONSUMED);
+  EXPECT_EQ(kind_of(3), v1::Acknowledgement::KIND_ENDED);
+  EXPECT_EQ(word_of(words.messages[3]).reason(), v1::END_REASON_ABANDONED);
+  EXPECT_EQ(words.messages[2].correlation_id(), "about 1");
+  EXPECT_EQ(words.messages[3].correlation_id(), "about 2");
+  EXPECT_EQ(words.messages[3].label(), "label");
+  EXPECT_EQ(word_of(words.messages[2]).lookup_id(), lease.messages[0].lookup_id());
+  EXPECT_TRUE(answers->commit(words.id).ok());
+  answers->stop();
+}
+
+TEST_P(QueueServiceContract, OfAnExclusiveQueueOneConsumerIsActiveUntilItIsGone) {
+  backend_->become_exclusive();
+  const auto second = backend_->connect("b");
+  ASSERT_TRUE(put_and_wait(message(1, "x")));
+  ASSERT_TRUE(put_and_wait(message(2, "y")));
+  const Lease lease = receive(1);
+  EXPECT_THAT(bodies(lease), ::testing::ElementsAre("1"));
+  EXPECT_TRUE(gets_nothing(*second, milliseconds(500))) << "another key waits, too";
+  ASSERT_TRUE(client_->commit(lease.id).ok());
+  EXPECT_THAT(bodies(receive(1)), ::testing::ElementsAre("2"));
+  client_->stop();
+  EXPECT_THAT(bodies(receive_from(*second)), ::testing::ElementsAre("2"));
+  second->stop();
+}
+
 INSTANTIATE_TEST_SUITE_P(All, QueueClientContract,
                          ::testing::Values(Implementation{"Memory", make_memory_backend},
                                            Implementation{"Service", make_service_backend}),
+                         [](const auto& test) { return std::string(test.param.name); });
+INSTANTIATE_TEST_SUITE_P(Service, QueueServiceContract,
+                         ::testing::Values(Implementation{"Service", make_service_backend}),
                          [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace
