@@ -184,6 +184,9 @@ void add_delete(CLI::App& queues, const TakeCommand& take) {
   });
 }
 
+// What verbatim-queue takes.
+constexpr int kRateMax = 1'000'000;
+
 struct TransferOptions {
   std::string queue;
   std::string to_queue;
@@ -207,7 +210,7 @@ void add_transfer(CLI::App& noun, const TakeCommand& take, const std::string& ve
   }
   add_selection(*added.app, added.request->selection);
   added.app->add_option("--rate", added.request->rate, "Messages a second (default: 10,000)")
-      ->check(CLI::Range(1, 10'000'000));
+      ->check(CLI::Range(1, kRateMax));
   add_reason(*added.app, added.request->reason);
   added.app->callback([take, given = added.request, kind] {
     v1::TransferRequest request;

@@ -8,6 +8,9 @@
 namespace verbatim::admin {
 namespace {
 
+// What verbatim-queue takes.
+constexpr int kRetriesMax = 1'000;
+
 const std::map<std::string, v1::EndReason>& end_reasons() {
   static const std::map<std::string, v1::EndReason> reasons{
       {"poison", v1::END_REASON_POISON},
@@ -161,10 +164,10 @@ void add_settings_options(CLI::App& verb, SettingsOptions& options) {
       ->type_name("PERCENT")
       ->group(group);
   verb.add_option("--retries", options.retries, "Tries after the first, in each cycle (default: 5)")
-      ->check(CLI::Range(0, 1'000'000))
+      ->check(CLI::Range(0, kRetriesMax))
       ->group(group);
   verb.add_option("--retry-cycles", options.retry_cycles, "Cycles after the first (default: 2)")
-      ->check(CLI::Range(0, 1'000'000))
+      ->check(CLI::Range(0, kRetriesMax))
       ->group(group);
   verb.add_option("--retry-cycle-delay", options.retry_cycle_delay,
                   "What a message waits between two cycles (default: 10m)")

@@ -163,14 +163,17 @@ std::string log_text(const v1::LogInfo& log) {
   const double records = log.sync_count() == 0 ? 0.0
                                                : static_cast<double>(log.synced_record_count()) /
                                                      static_cast<double>(log.sync_count());
+  const int64_t used = log.segment_count() * log.segment_bytes();
+  const int64_t live_percent = used == 0 ? 0 : log.live_bytes() * 100 / used;
   return fmt::format(
-      "Log: {} segments ({} free) of {}, {} live; {} records ({}) in {} syncs, {:.1f} a sync; {} "
+      "Log: {} segments in use and {} spare of {}, {} live ({} % of those in use); {} records ({}) "
+      "in {} syncs, {:.1f} a sync; {} "
       "copied forward\n"
       "Syncs: median {} us, 99 % {} us, longest {} us; groups: median {}, 99 % {}, largest {}\n"
       "Records handed out: from memory {}, from the disk {}\n"
       "Last start: recovered in {}, {} segments by their summaries, {} in full{}\n",
       human_count(log.segment_count()), human_count(log.free_segment_count()),
-      human_bytes(log.segment_bytes()), human_bytes(log.live_bytes()),
+      human_bytes(log.segment_bytes()), human_bytes(log.live_bytes()), live_percent,
       human_count(log.synced_record_count()), human_bytes(log.synced_bytes()),
       human_count(log.sync_count()), records, human_bytes(log.copied_bytes()),
       human_count(log.sync_p50_us()), human_count(log.sync_p99_us()),

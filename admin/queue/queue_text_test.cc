@@ -49,6 +49,17 @@ TEST(QueueText, ReasonsAndHopsAreReadableAndSafeToPrint) {
   EXPECT_EQ(hops_text(message), "events/17 abandoned \"bad\\u001b[31m\"");
 }
 
+TEST(QueueText, TheLogIsShownWithThePartOfItThatLives) {
+  v1::LogInfo log;
+  EXPECT_THAT(log_text(log), HasSubstr("(0 % of those in use)"));
+  log.set_segment_count(4);
+  log.set_free_segment_count(3);
+  log.set_segment_bytes(1024);
+  log.set_live_bytes(1024);
+  EXPECT_THAT(log_text(log),
+              HasSubstr("4 segments in use and 3 spare of 1 KiB, 1 KiB live (25 % "));
+}
+
 TEST(QueueText, EachQueueIsAColumnAndEachCounterARow) {
   v1::ListQueuesResponse answer;
   answer.add_queues()->set_name("events");

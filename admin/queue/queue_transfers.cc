@@ -15,10 +15,12 @@ namespace {
 constexpr int kBarWidth = 30;
 constexpr std::chrono::seconds kLineInterval{2};
 
-std::string counts_text(const v1::TransferProgress& progress) {
+// `is_to_origin`: each goes to where it came from.
+std::string counts_text(const v1::TransferProgress& progress, bool is_to_origin) {
   std::string text = human_count(progress.moved_count()) + " moved";
   if (progress.skipped_count() > 0) {
-    text += ", " + human_count(progress.skipped_count()) + " left because leased";
+    text += ", " + human_count(progress.skipped_count()) + " left (";
+    text += is_to_origin ? "leased, or the queue that they came from is gone)" : "leased)";
   }
   return text;
 }
@@ -27,8 +29,10 @@ std::string counts_text(const v1::TransferProgress& progress) {
 // nothing for scripts.
 class ProgressShow {
  public:
-  explicit ProgressShow(bool is_json)
-      : is_json_(is_json), has_bar_(!is_json && ::isatty(STDOUT_FILENO) == 1) {}
+  ProgressShow(bool is_json, bool is_to_origin)
+      : is_json_(is_json),
+        is_to_origin_(is_to_origin),
+        has_bar_(!is_json && ::isatty(STDOUT_FILENO) == 1) {}
 
   void show(const v1::TransferProgress& progress) {
     if (is_json_ || progress.is_done()) return;
@@ -38,7 +42,8 @@ class ProgressShow {
     } else if (const auto now = std::chrono::steady_clock::now(); now - last_ >= kLineInterval) {
       last_ = now;
       print_text(fmt::format("{} of {} seen, {}\n", human_count(progress.seen_count()),
-                             human_count(progress.total_count()), counts_text(progress)));
+                             human_count(progress.total_count()),
+                             counts_text(progress, is_to_origin_)));
     }
     std::fflush(stdout);
   }
@@ -47,29 +52,30 @@ class ProgressShow {
   }
 
  private:
-  static std::string bar(const v1::TransferProgress& progress) {
+  std::string bar(const v1::TransferProgress& progress) const {
     const int64_t total = std::max<int64_t>(progress.total_count(), 1);
     const int64_t seen = std::min(progress.seen_count(), total);
     const auto filled = static_cast<size_t>(seen * kBarWidth / total);
     return fmt::format("[{:<{}}] {:>3} %  {}", std::string(filled, '#'), kBarWidth,
-                       seen * 100 / total, counts_text(progress));
+                       seen * 100 / total, counts_text(progress, is_to_origin_));
   }
 
   const bool is_json_;
+  const bool is_to_origin_;
   const bool has_bar_;
   bool is_bar_shown_ = false;
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
 int report_transfer(CommandContext& context, const Result<v1::TransferProgress>& result,
-                    const std::string& sentence) {
+                    const std::string& sentence, bool is_to_origin) {
   if (!result) return report_error(result.error());
   if (context.style.is_json) print_json(*result);
+  const std::string counts = counts_text(*result, is_to_origin);
   if (!result->error().empty()) {
-    return report_error(
-        aborted("it ended early, " + counts_text(*result) + ": " + printable(result->error())));
+    return report_error(aborted("it ended early, " + counts + ": " + printable(result->error())));
   }
-  if (!context.style.is_json) print_text(sentence + ": " + counts_text(*result) + ".\n");
+  if (!context.style.is_json) print_text(sentence + ": " + counts + ".\n");
   return kExitOk;
 }
 
@@ -89,19 +95,22 @@ std::string transfer_sentence(const v1::TransferRequest& request) {
 }  // namespace
 
 int delete_queue(CommandContext& context, const v1::DeleteQueueRequest& request) {
-  ProgressShow show(context.style.is_json);
+  ProgressShow show(context.style.is_json, false);
   const auto result = context.client.delete_queue(
       request, [&show](const v1::TransferProgress& progress) { show.show(progress); });
   show.finish();
-  return report_transfer(context, result, "Queue " + printable(request.queue()) + " is deleted");
+  return report_transfer(context, result, "Queue " + printable(request.queue()) + " is deleted",
+                         false);
 }
 
 int transfer_messages(CommandContext& context, const v1::TransferRequest& request) {
-  ProgressShow show(context.style.is_json);
+  const bool is_to_origin =
+      request.kind() == v1::TransferRequest::KIND_REDRIVE && request.to_queue().empty();
+  ProgressShow show(context.style.is_json, is_to_origin);
   const auto result = context.client.transfer(
       request, [&show](const v1::TransferProgress& progress) { show.show(progress); });
   show.finish();
-  return report_transfer(context, result, transfer_sentence(request));
+  return report_transfer(context, result, transfer_sentence(request), is_to_origin);
 }
 
 }  // namespace verbatim::admin

@@ -179,7 +179,7 @@ struct LogMetric {
   double (*value)(const v1::LogInfo&);
 };
 constexpr LogMetric kLogMetrics[] = {
-    {"log_segments", "Segments, spare ones included",
+    {"log_segments", "Segments in use",
      [](const v1::LogInfo& l) { return number(l.segment_count()); }},
     {"log_spare_segments", "Segments ready for use",
      [](const v1::LogInfo& l) { return number(l.free_segment_count()); }},
@@ -189,7 +189,7 @@ constexpr LogMetric kLogMetrics[] = {
      [](const v1::LogInfo& l) { return number(l.live_bytes()); }},
     {"log_live_ratio", "These bytes as a part of the segments in use",
      [](const v1::LogInfo& l) {
-       const int64_t used = (l.segment_count() - l.free_segment_count()) * l.segment_bytes();
+       const int64_t used = l.segment_count() * l.segment_bytes();
        return used > 0 ? number(l.live_bytes()) / number(used) : 0.0;
      }},
     {"log_syncs_total", "Groups written and synced",

@@ -21,6 +21,10 @@ MetricsInput input_of(std::chrono::nanoseconds age) {
   (*queue.mutable_depth_by_reason())["END_REASON_PURGED"] = 3;
   snapshot->queues.mutable_log()->set_sync_p99_us(2'500);
   snapshot->queues.mutable_log()->set_group_max_bytes(65'536);
+  snapshot->queues.mutable_log()->set_segment_bytes(1'000);
+  snapshot->queues.mutable_log()->set_segment_count(4);
+  snapshot->queues.mutable_log()->set_free_segment_count(3);
+  snapshot->queues.mutable_log()->set_live_bytes(1'000);
   snapshot->queues.mutable_service()->set_index_bytes(4'000);
   MetricsInput input;
   input.snapshot = std::move(snapshot);
@@ -58,6 +62,7 @@ TEST(Metrics, CountersOfQueuesLogAndAlarmsAreThereInBaseUnits) {
   EXPECT_EQ(value_of(all, "verbatim_queue_messages_by_reason", "END_REASON_PURGED"), 3.0);
   EXPECT_EQ(value_of(all, "verbatim_queue_log_sync_seconds", "0.99"), 0.0025);
   EXPECT_EQ(value_of(all, "verbatim_queue_log_group_bytes", "1"), 65'536.0);
+  EXPECT_EQ(value_of(all, "verbatim_queue_log_live_ratio"), 0.25) << "of those in use";
   EXPECT_EQ(value_of(all, "verbatim_queue_index_bytes"), 4'000.0);
   EXPECT_EQ(value_of(all, "verbatim_queue_refused_connections_total", "unknown-key"), 3.0);
   EXPECT_EQ(value_of(all, "verbatim_queue_refused_connections_total", "bad-handshake"), 4.0);

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import subprocess
+import time
 import urllib.request
 
 from queue_operator import QueueClient
@@ -54,7 +55,15 @@ def usage_errors_are_two(operator):
                       ["queues", "peek", "events", "--older-than", "5"], ["queues", "create", "x", "--quota-bytes", "1GB", *REASON],
                       ["queues", "pause", "events", "--puts", "--receives", *REASON], ["queues", "move", "events", "--all", *REASON],
                       ["queues", "delete", "events", "--reason", ""], ["dead-letters", "destroy", "events", *REASON],
-                      ["audit", "list", "-n", "0"], ["queues", "peek", "events", "--key-hex", "xyz"]):
+                      ["audit", "list", "-n", "0"], ["queues", "peek", "events", "--key-hex", "xyz"],
+                      # What the service would refuse, the parser knows.
+                      ["queues", "create", "x", "--retries", "1001", *REASON], ["queues", "create", "x", "--retry-cycles", "1001", *REASON],
+                      ["queues", "move", "events", "x", "--all", "--rate", "1000001", *REASON],
+                      ["queues", "create", "x", "--low-mark", "101", *REASON], ["queues", "create", "x", "--consumers", "one", *REASON],
+                      # As the service has them: more is a wrong use, not a request that it refuses.
+                      ["queues", "create", "x", "--retries", "1001", *REASON], ["queues", "create", "x", "--retry-cycles", "1001", *REASON],
+                      ["queues", "move", "events", "x", "--all", "--rate", "1000001", *REASON],
+                      ["queues", "configure", "x", "--low-mark", "101", *REASON], ["queues", "configure", "x", "--consumers", "one", *REASON]):
         operator.run(*arguments, code=2)
     for noun in ("queues", "dead-letters"):
         operator.run(noun, "--help", words=["Examples:"])
@@ -73,8 +82,29 @@ def queues_are_made_and_configured(operator):
     operator.change("queues", "configure", "nowhere", "--retries", 1, code=1, words=["nowhere"])
     # Nothing was asked of the service for it: the present settings are read first.
     operator.changes -= 1
-    operator.run("queues", "show", "imports", words=["state", "Tries: 2", "Service:", "Log:"])
+    operator.run("queues", "show", "imports", words=["state", "Tries: 2", "Service:", "Log:", "% of those in use"])
     operator.run("queues", "show", "nowhere", code=1)
+    operator.change("queues", "delete", "events", code=1, words=["queue.queues"])
+    assert not operator.info("events")["is_deleting"]
+
+
+def every_setting_arrives(operator):
+    operator.change("queues", "create", "set")
+    operator.change("queues", "configure", "set", "--quota-messages", 7, "--quota-bytes", "3MiB", "--low-mark", 80, "--retries", 1000,
+                    "--retry-cycles", 9, "--retry-cycle-delay", "2m", "--poison-to", "dead-letters", "--consumers", "exclusive",
+                    "--journal", "--journal-quota", "5KiB",
+                    words=["bytes 3 MiB", "below 80 %", "Tries: 10,010", "then to the dead letters", "one at a time", "quota 5 KiB"])
+    assert operator.info("set")["settings"] == {
+        "quota_messages": "7", "quota_bytes": str(3 << 20), "low_mark_percent": 80, "retries": 1000, "retry_cycles": 9,
+        "retry_cycle_delay_ms": "120000", "poison_target": "POISON_TARGET_DEAD_LETTERS", "consumer_mode": "CONSUMER_MODE_EXCLUSIVE",
+        "has_journal": True, "journal_quota_bytes": str(5 << 10)}, operator.info("set")["settings"]
+    operator.change("queues", "configure", "set", "--poison-to", "poison", "--consumers", "shared", "--no-journal")
+    settings = operator.info("set")["settings"]
+    assert (settings["poison_target"], settings["consumer_mode"], settings["has_journal"], settings["retries"]) == (
+        "POISON_TARGET_UNSPECIFIED", "CONSUMER_MODE_UNSPECIFIED", False, 1000), settings
+    operator.change("queues", "configure", "set", "--defaults", "--low-mark", 50, words=["Tries: 18", "below 50 %"])
+    settings = operator.info("set")["settings"]
+    assert settings["quota_messages"] == "0" and settings["quota_bytes"] == "0" and "retries" not in settings, settings
 
 
 def a_paused_queue_refuses(operator, client):
@@ -85,7 +115,9 @@ def a_paused_queue_refuses(operator, client):
     client.put("imports", [b"one"])
     operator.change("queues", "pause", "imports", "--receives")
     assert client.receive("imports") is None
+    wait_until(lambda: operator.alarm("paused", "imports"), 20, "the alarm about the pause")
     operator.change("queues", "resume", "imports")
+    wait_until(lambda: operator.alarm("paused", "imports") is None, 30, "the alarm about the pause to clear")
     lease = client.receive("imports")
     client.commit("imports", lease)
 
@@ -144,6 +176,16 @@ def messages_are_moved_purged_and_redriven(operator, client):
     wait_until(lambda: not [one for one in operator.json("alarms", "list")["alarms"] if one["name"] == "dead-letters"], 30,
                "the alarm about dead letters to clear")
     operator.run("alarms", "list", "--all", words=["over"])
+
+
+def a_transfer_keeps_to_its_rate(operator, client):
+    operator.change("queues", "create", "paced")
+    operator.change("queues", "create", "paced-to")
+    client.put("paced", [b"x"] * 41)
+    begin = time.monotonic()
+    operator.change("queues", "move", "paced", "paced-to", "--all", "--rate", 20, words=["41 moved"])
+    # Two at once, then 20 a second.
+    assert 1.9 < time.monotonic() - begin < 15, time.monotonic() - begin
 
 
 def a_transfer_ends_with_its_caller(operator, client):
@@ -223,6 +265,8 @@ def lookup_ids_outlive_their_queue(operator, client):
     assert operator.info("again") is None
     dead = operator.json("dead-letters", "list", "again")["messages"]
     assert [one["hops"][-1]["reason"] for one in dead] == ["END_REASON_QUEUE_DELETED"] * 2, dead
+    operator.change("dead-letters", "redrive", "again", "--all",
+                    words=["0 moved, 2 left (leased, or the queue that they came from is gone)"])
     operator.change("queues", "create", "again")
     client.forget("again")
     assert client.put("again", [b"three"])[0] > 2, "a lookup id was given twice"
@@ -346,9 +390,11 @@ with Pipeline("queue_operations", services=[], config={"queue": {"probe_interval
     client = QueueClient(pipeline.queue.endpoints["listen"])
     usage_errors_are_two(operator)
     queues_are_made_and_configured(operator)
+    every_setting_arrives(operator)
     a_paused_queue_refuses(operator, client)
     peek_finds_what_it_is_asked_for(operator, client)
     messages_are_moved_purged_and_redriven(operator, client)
+    a_transfer_keeps_to_its_rate(operator, client)
     a_transfer_ends_with_its_caller(operator, client)
     poison_leaves_its_queue(operator, client)
     destroying_takes_a_token_and_no_hold(operator)
