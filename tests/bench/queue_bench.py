@@ -6,7 +6,7 @@
 Each round measures the queue, the null queue and the bare loop in turn; a figure is the median of the rounds. measured, null,
 bare: messages a second, for put_1 the median latency in microseconds. ratio: measured / null, but for put_64_shared, whose bar
 is a ratio to put_64's measured. The receive cases and mixed stand beside the null queue of put_batch256. Report lines are no bars: see
-docs/operations.md. Exit code 1 if a bar is missed.
+README.md beside this. Exit code 1 if a bar is missed.
 """
 import argparse
 import os

@@ -6,7 +6,7 @@
 Seven queues (tests/soak/load/main.cc): fast, with a backlog that comes and goes, with one that stays, tiny and large messages,
 given back and poisoned, moved about by an operator. In the first third the service is stopped and killed now and then. Then it is
 left alone: it warms up until half time (ten minutes of an hour), and over the last half alone its slopes are judged: resident
-memory at most 1 MiB an hour, descriptors flat. Disk: every file of the data folder, against 2 x live bytes + 4 segments in every
+memory at most 1 MiB an hour, descriptors flat. Disk: segments and spares of the log, against 2 x live bytes + 4 segments in every
 sample; the backlog that stays makes old segments with little life in them. Every message is accounted for by the load's own
 ledgers.
 """
