@@ -2,11 +2,12 @@
 //
 //   <directory>/files/ab/abcd…   whole files; a file that is there is whole and never changes
 //   <directory>/incoming/…       uploads that are not whole yet, "<digest>-<size>"
+//   <directory>/writer.lock      held by the one process that writes
 //
 // The collector writes, the processor reads; both may have the folder open at once.
 //
 // I1 A name in files/ has the content that it says: bytes are hashed before the name exists.
-// I2 A name in files/ is durable, content and name, before anyone is told of it.
+// I2 A name in files/ is durable, content and name, before this store tells anyone of it.
 // I3 An upload that was cut off goes on where it stood, also after a restart; if what the disk kept
 //    of it is not what was sent, the digest says so and it begins anew.
 //
@@ -15,8 +16,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,9 +31,11 @@ namespace verbatim::base {
 
 struct ContentStoreOptions {
   std::string directory;
+  // One process at a time; without it there are no uploads.
+  bool is_writer = false;
   // Of one file.
   uint64_t file_max_bytes = uint64_t{100} * 1024 * 1024;
-  // Uploads are refused where less than this would be left on the disk.
+  // Uploads are refused where less than this would be left on the disk once all are whole.
   uint64_t free_disk_min_bytes = 0;
   // A sync has failed: what this store says it has may be gone after a power cut. The service has
   // to end.
@@ -40,6 +43,14 @@ struct ContentStoreOptions {
 };
 
 class ContentStore;
+
+// What is left of an upload that was cut off.
+struct UnfinishedUpload {
+  std::string sha256;  // as announced
+  uint64_t size_bytes = 0;
+  uint64_t stored_bytes = 0;
+  int64_t modified_unix_ns = 0;
+};
 
 // The writing of one file. Destroyed before finish(), what came stays for the next begin_upload().
 class FileUpload {
@@ -62,6 +73,8 @@ class FileUpload {
   FileUpload(ContentStore& store, std::string digest, uint64_t size, std::string path)
       : store_(store), digest_(std::move(digest)), size_(size), path_(std::move(path)) {}
   Status resume();
+  Status finish_file();
+  void end();
 
   ContentStore& store_;
   const std::string digest_;
@@ -70,15 +83,18 @@ class FileUpload {
   std::unique_ptr<File> file_;
   uint64_t stored_bytes_ = 0;
   Sha256 hash_;
+  bool has_ended_ = false;
 };
 
 class ContentStore {
  public:
-  // Makes the folders, and makes durable what a killed process has left. Errors: those of the disk.
+  // Makes the folders; a writer makes durable what a killed process has left. Errors:
+  // kFailedPrecondition (another process writes), those of the disk.
   static Result<std::unique_ptr<ContentStore>> open(FileSystem& file_system,
                                                     ContentStoreOptions options);
 
   // Digests are 32 raw bytes everywhere; of another length: false, kInvalidArgument.
+  // False while its upload is under way: its name may be there and not be durable yet.
   bool has(std::string_view sha256) const;
   // Errors: kNotFound, those of the disk.
   Result<uint64_t> size(std::string_view sha256) const;
@@ -91,21 +107,35 @@ class ContentStore {
   // of the disk. The store outlives the upload.
   Result<std::unique_ptr<FileUpload>> begin_upload(std::string_view sha256, int64_t size);
 
+  // Removes what is left of uploads that nothing was written to since `cutoff_unix_ns`, except
+  // those under way; gives how many. Each is told to `may_remove` before and stays where that says
+  // false; meanwhile it cannot be taken up again (kAborted). Errors: those of the disk.
+  Result<size_t> remove_unfinished(int64_t cutoff_unix_ns,
+                                   const std::function<bool(const UnfinishedUpload&)>& may_remove);
+
  private:
   friend class FileUpload;
   ContentStore(FileSystem& file_system, ContentStoreOptions options)
       : file_system_(file_system), options_(std::move(options)) {}
   std::string path_of(std::string_view sha256) const;
-  Status check_room(uint64_t size) const;
+  Status become_writer();
+  bool is_in_place(std::string_view sha256) const;
+  Status check_room(uint64_t size) REQUIRES(mutex_);
   Status synced(Status status) const;
-  void end_upload(const std::string& digest);
+  void end_upload(std::string_view sha256);
+  bool claim(std::string_view sha256);
+  Result<bool> remove_old(const std::string& path, int64_t cutoff_unix_ns,
+                          UnfinishedUpload unfinished,
+                          const std::function<bool(const UnfinishedUpload&)>& may_remove);
   // Moves a whole upload to its place.
   Status publish(const std::string& from, std::string_view sha256);
 
   FileSystem& file_system_;
   const ContentStoreOptions options_;
-  Mutex mutex_;
-  std::set<std::string> uploading_ GUARDED_BY(mutex_);
+  std::unique_ptr<FileLock> writer_lock_;
+  mutable Mutex mutex_;
+  // Digests in hexadecimal, and the announced sizes.
+  std::map<std::string, uint64_t, std::less<>> uploading_ GUARDED_BY(mutex_);
 };
 
 }  // namespace verbatim::base

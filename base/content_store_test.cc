@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <set>
 #include <string>
 
+#include "base/clock.h"
 #include "base/hex.h"
 #include "tests/support/fault_file_system.h"
 #include "tests/support/test_seed.h"
@@ -18,7 +20,9 @@ using verbatim::testing::IoKind;
 const std::string kDirectory = "/files";
 
 std::unique_ptr<ContentStore> open(FaultFileSystem& disk) {
-  return ContentStore::open(disk, {.directory = kDirectory, .file_max_bytes = 1'000'000}).value();
+  return ContentStore::open(
+             disk, {.directory = kDirectory, .is_writer = true, .file_max_bytes = 1'000'000})
+      .value();
 }
 
 // Content that differs in every part.
@@ -133,10 +137,85 @@ TEST(ContentStore, BoundsAreTold) {
 TEST(ContentStore, AFullDiskRefusesUploads) {
   FaultFileSystem disk;
   const auto store =
-      ContentStore::open(disk, {.directory = kDirectory, .free_disk_min_bytes = 1'000}).value();
+      ContentStore::open(disk,
+                         {.directory = kDirectory, .is_writer = true, .free_disk_min_bytes = 1'000})
+          .value();
   disk.set_capacity(5'000);
   EXPECT_TRUE(upload(*store, content(3'000)).ok());
   EXPECT_EQ(store->begin_upload(sha256("x"), 1'500).error().code(), StatusCode::kResourceExhausted);
+  // What is under way counts with all that was announced of it.
+  auto first = store->begin_upload(sha256("x"), 600).value();
+  EXPECT_EQ(store->begin_upload(sha256("y"), 600).error().code(), StatusCode::kResourceExhausted);
+  first.reset();
+  EXPECT_TRUE(store->begin_upload(sha256("y"), 600).has_value());
+}
+
+TEST(ContentStore, WhatIsUnderWayIsNotThere) {
+  FaultFileSystem disk;
+  const auto store = open(disk);
+  const auto begun = store->begin_upload(sha256("x"), 1).value();
+  ASSERT_TRUE(begun->append("x").ok());
+  EXPECT_FALSE(store->has(sha256("x")));
+  // Another process, or the name before its folder is synced: not this store's word.
+  ASSERT_TRUE(
+      disk.create_directories(kDirectory + "/files/" + to_hex(sha256("x")).substr(0, 2)).ok());
+  const std::string place =
+      kDirectory + "/files/" + to_hex(sha256("x")).substr(0, 2) + "/" + to_hex(sha256("x"));
+  ASSERT_TRUE(disk.open(place, OpenMode::kCreateExclusive).has_value());
+  EXPECT_FALSE(store->has(sha256("x")));
+  ASSERT_TRUE(begun->finish().ok());
+  EXPECT_TRUE(store->has(sha256("x")));
+}
+
+TEST(ContentStore, OneProcessWrites) {
+  FaultFileSystem disk;
+  auto writer = open(disk);
+  const ContentStoreOptions options{.directory = kDirectory, .is_writer = true};
+  EXPECT_EQ(ContentStore::open(disk, options).error().code(), StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(ContentStore::open(disk, {.directory = kDirectory}).has_value());
+  writer.reset();
+  EXPECT_TRUE(ContentStore::open(disk, options).has_value());
+}
+
+TEST(ContentStore, UnfinishedUploadsAreToldAndRemovedOnceTheyAreOld) {
+  FaultFileSystem disk;
+  const auto store = open(disk);
+  ASSERT_TRUE(upload(*store, "whole").ok());
+  for (const char* name : {"a", "b"}) {
+    ASSERT_TRUE(store->begin_upload(sha256(name), 10).value()->append("xyz").ok());
+  }
+  const auto under_way = store->begin_upload(sha256("c"), 10).value();
+  ASSERT_TRUE(disk.open(kDirectory + "/incoming/foreign", OpenMode::kCreateExclusive).has_value());
+
+  std::set<std::string> told;
+  const auto tell = [&](const UnfinishedUpload& unfinished) {
+    told.insert(unfinished.sha256);
+    EXPECT_EQ(unfinished.size_bytes, 10u);
+    EXPECT_EQ(unfinished.stored_bytes, 3u);
+    EXPECT_EQ(store->begin_upload(unfinished.sha256, 10).error().code(), StatusCode::kAborted);
+    return unfinished.sha256 == sha256("a");
+  };
+  const int64_t minute_ns = 60'000'000'000;
+  const int64_t now = system_clock().unix_now_ns();
+  EXPECT_EQ(store->remove_unfinished(now - minute_ns, tell).value(), 0u);
+  EXPECT_TRUE(told.empty());
+  EXPECT_EQ(store->remove_unfinished(now + minute_ns, tell).value(), 1u);
+  EXPECT_EQ(told, (std::set<std::string>{sha256("a"), sha256("b")}));
+  EXPECT_EQ(disk.list_directory(kDirectory + "/incoming").value().size(), 3u);
+  EXPECT_TRUE(store->has(sha256("whole")));
+  EXPECT_EQ(store->begin_upload(sha256("a"), 10).value()->stored_bytes(), 0u);
+  EXPECT_EQ(store->begin_upload(sha256("b"), 10).value()->stored_bytes(), 3u);
+}
+
+TEST(ContentStore, AnUnfinishedUploadOfWhatCameWholeIsRemovedWithoutAWord) {
+  FaultFileSystem disk;
+  const auto store = open(disk);
+  ASSERT_TRUE(store->begin_upload(sha256("whole"), 10).value()->append("xyz").ok());
+  ASSERT_TRUE(upload(*store, "whole").ok());
+  const int64_t later = system_clock().unix_now_ns() + 60'000'000'000;
+  const auto removed = store->remove_unfinished(later, [](const auto&) { return false; });
+  EXPECT_EQ(removed.value(), 1u);
+  EXPECT_TRUE(store->has(sha256("whole")));
 }
 
 // Whatever fails, and whatever a power cut drops: a name that is there has its content, and what
@@ -150,7 +229,7 @@ TEST(ContentStore, NoFaultLeavesAWrongFileOrLosesAFinishedOne) {
     FaultFileSystem disk;
     { const auto store = open(disk); }
     disk.fail({.nth = nth});
-    auto store = ContentStore::open(disk, {.directory = kDirectory});
+    auto store = ContentStore::open(disk, {.directory = kDirectory, .is_writer = true});
     const Status status = store ? upload(**store, bytes) : store.error();
     was_hit = disk.has_failed();
     ASSERT_TRUE(status.ok() || was_hit) << status.to_string();
@@ -175,6 +254,7 @@ TEST(ContentStore, AFailedSyncIsSaidAloud) {
   int failed_sync_count = 0;
   const auto store =
       ContentStore::open(disk, {.directory = kDirectory,
+                                .is_writer = true,
                                 .on_failed_sync = [&](const Status&) { ++failed_sync_count; }})
           .value();
   disk.fail({.nth = 1, .kinds = {IoKind::kSync}});

@@ -106,6 +106,8 @@ class FileSystem {
   // False also where the path cannot be looked at.
   virtual bool exists(const std::string& path) = 0;
   virtual Result<uint64_t> file_size(const std::string& path) = 0;
+  // When its bytes were last written, by the machine's clock.
+  virtual Result<int64_t> modified_unix_ns(const std::string& path) = 0;
   // Durable: all creations, renames and removals in this folder so far.
   virtual Status sync_directory(const std::string& path) = 0;
   // Bytes that an unprivileged process may still write on the disk of `path`.

@@ -245,6 +245,12 @@ class PosixFileSystem final : public FileSystem {
     return static_cast<uint64_t>(facts.st_size);
   }
 
+  Result<int64_t> modified_unix_ns(const std::string& path) override {
+    struct stat facts {};
+    if (::stat(path.c_str(), &facts) != 0) return errno_status(errno, "modified_unix_ns", path);
+    return int64_t{facts.st_mtim.tv_sec} * 1'000'000'000 + facts.st_mtim.tv_nsec;
+  }
+
   Status sync_directory(const std::string& path) override {
     ASSIGN_OR_RETURN(const Descriptor descriptor,
                      open_descriptor(path, O_RDONLY | O_DIRECTORY, "sync_directory"));

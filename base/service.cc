@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <vector>
 
 #include "base/config.h"
 #include "base/log.h"
@@ -13,11 +14,12 @@
 namespace verbatim::base {
 namespace {
 
-// The table of "verbatim-adapter-xml" is "adapter_xml".
-std::string own_table(std::string service_name) {
+// The tables whose folders a service uses: "adapter_xml" of "verbatim-adapter-xml".
+std::vector<std::string> tables_of(std::string service_name) {
   if (service_name.starts_with("verbatim-")) service_name.erase(0, std::strlen("verbatim-"));
   std::replace(service_name.begin(), service_name.end(), '-', '_');
-  return service_name;
+  if (service_name == "collector" || service_name == "processor") return {service_name, "files"};
+  return {service_name};
 }
 
 Result<v1::Config> configure(const std::string& service_name, const ServiceFlags& flags) {
@@ -27,7 +29,9 @@ Result<v1::Config> configure(const std::string& service_name, const ServiceFlags
     RETURN_IF_ERROR(apply_override(config, assignment, &origin));
   }
   RETURN_IF_ERROR(check_config(config, origin));
-  RETURN_IF_ERROR(check_own_folders(posix_file_system(), config, own_table(service_name), origin));
+  for (const std::string& table : tables_of(service_name)) {
+    RETURN_IF_ERROR(check_own_folders(posix_file_system(), config, table, origin));
+  }
   return config;
 }
 

@@ -8,11 +8,13 @@
 #include <vector>
 
 #include "base/config.h"
+#include "base/content_store.h"
 #include "base/grpc_server.h"
 #include "base/log.h"
 #include "base/service.h"
 #include "collector/admin_service.h"
 #include "collector/broker/queue_broker.h"
+#include "collector/sources/grpc/file_uploads.h"
 #include "collector/sources/grpc/grpc_source.h"
 #include "collector/sources/zmq/zmq_source.h"
 #include "queue/client/queue_access.h"
@@ -31,7 +33,7 @@ constexpr std::chrono::milliseconds kStopMargin{500};
 
 using Sources = std::vector<std::unique_ptr<Source>>;
 
-Sources create_sources(const v1::Collector& config, Broker& broker) {
+Sources create_sources(const v1::Collector& config, Broker& broker, FileUploads& uploads) {
   Sources sources;
   const std::chrono::milliseconds deadline(config.event_deadline_ms());
   if (config.grpc().enabled()) {
@@ -39,6 +41,8 @@ Sources create_sources(const v1::Collector& config, Broker& broker) {
     options.listen = config.grpc().listen();
     options.credit_events = config.grpc().credit_events();
     options.event_deadline = deadline;
+    options.further_services = {uploads.service()};
+    options.further_memory_bytes = kUploadsMemoryBytes;
     sources.push_back(std::make_unique<GrpcSource>(std::move(options), broker));
   }
   if (config.zmq().enabled()) {
@@ -56,7 +60,31 @@ Sources create_sources(const v1::Collector& config, Broker& broker) {
   return sources;
 }
 
-QueueBrokerOptions broker_options(const v1::Config& config, Profile profile) {
+// Whatever was answered is on disk or in the queue; going on could answer for what is not.
+void end_process(const Status& status) {
+  LOG_ERROR("the collector ends: {}", status.to_string());
+  _exit(1);
+}
+
+Result<std::unique_ptr<base::ContentStore>> open_files(const v1::FileStore& config) {
+  base::ContentStoreOptions options;
+  options.directory = config.data_dir();
+  options.is_writer = true;
+  options.file_max_bytes = static_cast<uint64_t>(config.file_max_bytes());
+  options.free_disk_min_bytes = static_cast<uint64_t>(config.free_disk_min_bytes());
+  options.on_failed_sync = end_process;
+  return base::ContentStore::open(base::posix_file_system(), std::move(options));
+}
+
+FileUploadsOptions uploads_options(const v1::FileStore& config) {
+  FileUploadsOptions options;
+  options.kept = std::chrono::milliseconds(config.upload_kept_ms());
+  options.silence_max = std::chrono::milliseconds(config.upload_silence_max_ms());
+  return options;
+}
+
+QueueBrokerOptions broker_options(const v1::Config& config, Profile profile,
+                                  const base::ContentStore& files) {
   const v1::Collector& collector = config.collector();
   QueueBrokerOptions options;
   options.profile = std::move(profile);
@@ -70,11 +98,8 @@ QueueBrokerOptions broker_options(const v1::Config& config, Profile profile) {
   if (collector.grpc().enabled()) options.sources.emplace_back("grpc", "grpc");
   if (collector.zmq().enabled()) options.sources.emplace_back("zmq", "zmq");
   for (const auto& xcp : collector.xcp()) options.sources.emplace_back(xcp.name(), "xcp");
-  options.on_fatal = [](const Status& status) {
-    // Whatever was answered is on disk or in the queue; going on could answer for what is not.
-    LOG_ERROR("the collector ends: {}", status.to_string());
-    _exit(1);
-  };
+  options.completer.has_file = [&files](std::string_view sha256) { return files.has(sha256); };
+  options.on_fatal = end_process;
   return options;
 }
 
@@ -91,14 +116,15 @@ Result<std::unique_ptr<queue::QueueClient>> create_client(const v1::Config& conf
 }
 
 // Reads no more, answers what is under way, and leaves everything synced.
-void stop_all(Sources& sources, queue::QueueClient& client, QueueBroker& broker,
-              std::chrono::milliseconds patience) {
+void stop_all(Sources& sources, FileUploads& uploads, queue::QueueClient& client,
+              QueueBroker& broker, std::chrono::milliseconds patience) {
   // All at once: while one waits for its answers, the others must not go on reading.
   std::vector<std::thread> stoppers;
   for (auto& source : sources) {
     stoppers.emplace_back([&source, patience] { source->stop(patience); });
   }
   for (std::thread& stopper : stoppers) stopper.join();
+  uploads.stop();
   client.stop();
   broker.stop();
 }
@@ -118,12 +144,14 @@ Status run(const v1::Config& config) {
   base::FileSystem& file_system = base::posix_file_system();
   RETURN_IF_ERROR(base::check_data_dir(file_system, collector.data_dir()));
   ASSIGN_OR_RETURN(Profile profile, Profile::create(collector.profile()));
+  ASSIGN_OR_RETURN(const auto files, open_files(config.files()));
   ASSIGN_OR_RETURN(const auto client, create_client(config));
-  ASSIGN_OR_RETURN(
-      const auto broker,
-      QueueBroker::create(file_system, *client, broker_options(config, std::move(profile))));
+  ASSIGN_OR_RETURN(const auto broker,
+                   QueueBroker::create(file_system, *client,
+                                       broker_options(config, std::move(profile), *files)));
   broker->start();
-  Sources sources = create_sources(collector, *broker);
+  FileUploads uploads(*files, *broker, uploads_options(config.files()));
+  Sources sources = create_sources(collector, *broker, uploads);
   const std::chrono::milliseconds patience =
       std::chrono::milliseconds(collector.event_deadline_ms()) + kStopMargin;
   std::vector<const Source*> rows;
@@ -143,12 +171,12 @@ Status run(const v1::Config& config) {
         const int signal = base::wait_for_stop_signal();
         LOG_INFO("stopping signal={}", signal);
       }
-      stop_all(sources, *client, *broker, patience);
+      stop_all(sources, uploads, *client, *broker, patience);
     } else {
       status = server.error();
     }
   }
-  stop_all(sources, *client, *broker, std::chrono::milliseconds(0));
+  stop_all(sources, uploads, *client, *broker, std::chrono::milliseconds(0));
   return status;
 }
 

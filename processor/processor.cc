@@ -53,15 +53,21 @@ Result<std::unique_ptr<Processor>> Processor::create(const v1::Config& config) {
     return invalid_argument("processor.staging_low_bytes is above processor.staging_high_bytes");
   }
   RETURN_IF_ERROR(base::check_data_dir(base::posix_file_system(), own.data_dir()));
+  // The collector writes it; before its first start it is made here.
+  ASSIGN_OR_RETURN(auto files, base::ContentStore::open(base::posix_file_system(),
+                                                        {.directory = config.files().data_dir()}));
   ASSIGN_OR_RETURN(auto staging, Staging::open(staging_options(own)));
   ASSIGN_OR_RETURN(auto notices,
                    staging->reconcile({own.adapters().begin(), own.adapters().end()}));
-  return std::unique_ptr<Processor>(new Processor(config, std::move(staging), std::move(notices)));
+  return std::unique_ptr<Processor>(
+      new Processor(config, std::move(files), std::move(staging), std::move(notices)));
 }
 
-Processor::Processor(v1::Config config, std::unique_ptr<Staging> staging,
+Processor::Processor(v1::Config config, std::unique_ptr<base::ContentStore> files,
+                     std::unique_ptr<Staging> staging,
                      std::vector<std::string> configuration_notices)
     : config_(std::move(config)),
+      files_(std::move(files)),
       staging_(std::move(staging)),
       configuration_notices_(std::move(configuration_notices)) {
   std::vector<ChannelOptions> adapters;
@@ -69,7 +75,7 @@ Processor::Processor(v1::Config config, std::unique_ptr<Staging> staging,
     adapters.push_back(channel_options(config_.processor(), adapter));
   }
   hub_ = std::make_unique<Hub>(*staging_, adapters, base::system_clock());
-  hub_service_ = std::make_unique<HubService>(*staging_, *hub_);
+  hub_service_ = std::make_unique<HubService>(*staging_, *hub_, *files_);
   admin_service_ = std::make_unique<AdminService>(*staging_, *hub_, [this] { return notices(); });
   for (const auto& input : config_.processor().queues()) add_intake(input);
 }

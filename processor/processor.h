@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/content_store.h"
 #include "base/grpc_server.h"
 #include "base/status.h"
 #include "processor/admin_service.h"
@@ -35,12 +36,13 @@ class Processor {
   std::string hub_address() const { return hub_server_->bound_address(); }
 
  private:
-  Processor(v1::Config config, std::unique_ptr<Staging> staging,
-            std::vector<std::string> configuration_notices);
+  Processor(v1::Config config, std::unique_ptr<base::ContentStore> files,
+            std::unique_ptr<Staging> staging, std::vector<std::string> configuration_notices);
   std::vector<std::string> notices() const;
   void add_intake(const v1::InputQueue& input);
 
   const v1::Config config_;
+  const std::unique_ptr<base::ContentStore> files_;
   const std::unique_ptr<Staging> staging_;
   const std::vector<std::string> configuration_notices_;
   std::unique_ptr<Hub> hub_;

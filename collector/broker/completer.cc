@@ -74,15 +74,15 @@ Status check(const v1::Event& event) {
 }
 
 void add_file(v1::Envelope& envelope, const v1::FileReference& file) {
-  if (file.sha256().size() == base::kSha256Size) envelope.add_file_sha256(file.sha256());
+  if (!file.sha256().empty()) envelope.add_file_sha256(file.sha256());
 }
 
+// Not those of file_transfer_failed: that content never came.
 void add_files(v1::Envelope& envelope, const v1::Event& event) {
   for (const auto& file : event.message_posted().files()) add_file(envelope, file);
   for (const auto& file : event.message_edited().files()) add_file(envelope, file);
   add_file(envelope, event.file_uploaded().file());
   add_file(envelope, event.file_downloaded().file());
-  add_file(envelope, event.file_transfer_failed().file());
 }
 
 v1::Envelope make_envelope(const v1::Event& event, const std::string& source_key) {
@@ -194,6 +194,24 @@ void Completer::complete_party(v1::Party& party, const v1::Conversation& convers
   party.set_affinity(is_internal ? v1::AFFINITY_INTERNAL : v1::AFFINITY_FEDERATED);
 }
 
+// An event whose content is not stored would name what no archive can ever show.
+Status Completer::check_file(const v1::FileReference& file) const {
+  const std::string& sha256 = file.sha256();
+  if (sha256.empty()) return {};
+  if (sha256.size() != base::kSha256Size) {
+    return invalid_argument("file.sha256: " + std::to_string(sha256.size()) + " bytes, not 32");
+  }
+  if (options_.has_file && options_.has_file(sha256)) return {};
+  return invalid_argument("file.sha256: not stored; upload it first (Files.Upload)");
+}
+
+Status Completer::check_files(const v1::Event& event) const {
+  for (const auto& file : event.message_posted().files()) RETURN_IF_ERROR(check_file(file));
+  for (const auto& file : event.message_edited().files()) RETURN_IF_ERROR(check_file(file));
+  RETURN_IF_ERROR(check_file(event.file_uploaded().file()));
+  return check_file(event.file_downloaded().file());
+}
+
 void Completer::stamp(v1::Event& event) const {
   event.set_id(base::make_uuid_v7(*options_.clock));
   event.set_schema_revision(v1::SCHEMA_REVISION_CURRENT);
@@ -205,6 +223,7 @@ void Completer::stamp(v1::Event& event) const {
 
 Result<CompleteEvent> Completer::complete(v1::Event event, const v1::Verdict* verdict) const {
   RETURN_IF_ERROR(check(event));
+  RETURN_IF_ERROR(check_files(event));
   stamp(event);
   if (verdict != nullptr) *event.add_verdicts() = *verdict;
   if (event.has_actor()) complete_party(*event.mutable_actor(), event.conversation());

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -29,6 +30,8 @@ struct CompleterOptions {
   int64_t message_max_bytes = 4 * 1024 * 1024;
   const base::Clock* clock = &base::system_clock();
   std::function<v1::ClockState()> read_clock_state;  // empty: the kernel's
+  // Whether content of this digest is stored, durably; empty: none is.
+  std::function<bool(std::string_view sha256)> has_file = {};
 };
 
 // Threads: any.
@@ -46,6 +49,8 @@ class Completer {
  private:
   void complete_party(v1::Party& party, const v1::Conversation& conversation) const;
   void stamp(v1::Event& event) const;
+  Status check_file(const v1::FileReference& file) const;
+  Status check_files(const v1::Event& event) const;
 
   const Profile profile_;
   CompleterOptions options_;

@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "base/uuid.h"
 #include "tests/support/fake_clock.h"
@@ -41,6 +44,7 @@ class CompleterTest : public ::testing::Test {
     options.clock = &clock_;
     options.internal_domains = internal_domains_;
     options.message_max_bytes = 10'000;
+    options.has_file = [this](std::string_view sha256) { return stored_files_.contains(sha256); };
     options.read_clock_state = [] {
       v1::ClockState state;
       state.set_offset_ns(-5);
@@ -53,7 +57,56 @@ class CompleterTest : public ::testing::Test {
 
   testing::FakeClock clock_;
   std::vector<std::string> internal_domains_ = {"Example.COM"};
+  std::set<std::string, std::less<>> stored_files_;
 };
+
+// One way to name a file for each body that has files of its own.
+const std::vector<std::function<v1::FileReference&(v1::Event&)>> kFilesOfBodies = {
+    [](v1::Event& event) -> v1::FileReference& {
+      return *event.mutable_message_posted()->add_files();
+    },
+    [](v1::Event& event) -> v1::FileReference& {
+      return *event.mutable_message_edited()->add_files();
+    },
+    [](v1::Event& event) -> v1::FileReference& {
+      return *event.mutable_file_uploaded()->mutable_file();
+    },
+    [](v1::Event& event) -> v1::FileReference& {
+      return *event.mutable_file_downloaded()->mutable_file();
+    },
+};
+
+TEST_F(CompleterTest, AnEventThatNamesContentThatIsNotStoredIsRefused) {
+  const std::string digest(32, '\x07');
+  for (const auto& file_of : kFilesOfBodies) {
+    const auto names = [&](v1::Event& event) { file_of(event).set_sha256(digest); };
+    stored_files_.clear();
+    EXPECT_EQ(error(names), "file.sha256: not stored; upload it first (Files.Upload)");
+    stored_files_ = {digest};
+    const CompleteEvent done = complete(names);
+    ASSERT_EQ(done.envelope.file_sha256_size(), 1);
+    EXPECT_EQ(done.envelope.file_sha256(0), digest);
+  }
+}
+
+TEST_F(CompleterTest, ADigestHas32Bytes) {
+  for (const auto& file_of : kFilesOfBodies) {
+    EXPECT_EQ(error([&](v1::Event& event) { file_of(event).set_sha256("short"); }),
+              "file.sha256: 5 bytes, not 32");
+  }
+}
+
+TEST_F(CompleterTest, FilesWithoutADigestAndTransfersThatFailedNeedNoContent) {
+  for (const auto& file_of : kFilesOfBodies) {
+    const CompleteEvent done =
+        complete([&](v1::Event& event) { file_of(event).set_url("https://files.example/x"); });
+    EXPECT_EQ(done.envelope.file_sha256_size(), 0);
+  }
+  const CompleteEvent failed = complete([](v1::Event& event) {
+    event.mutable_file_transfer_failed()->mutable_file()->set_sha256(std::string(32, 'x'));
+  });
+  EXPECT_EQ(failed.envelope.file_sha256_size(), 0);
+}
 
 TEST_F(CompleterTest, NamesTimesAndClockAreStamped) {
   const CompleteEvent done = complete();

@@ -31,6 +31,7 @@ class Services:
         return {
             "queue": {"data_dir": path("queue"), "listen": tcp(ports["queue"]), "admin_listen": host(ports["queue_admin"]),
                       "metrics_listen": host(0), "segment_bytes": 64 << 20, "free_disk_min_bytes": 64 << 20},
+            "files": {"data_dir": path("files")},
             "collector": {"data_dir": path("collector"), "admin_listen": host(ports["collector_admin"]),
                           "queue_address": tcp(ports["queue"]), "internal_domains": [HOST, ROOMS],
                           "grpc": {"listen": host(ports["grpc"])}, "zmq": {"listen": tcp(ports["zmq"])},

@@ -8,7 +8,9 @@
 
 #include "base/grpc_status.h"
 #include "base/log.h"
+#include "base/silence_watch.h"
 #include "processor/hub/batch_frames.h"
+#include "processor/hub/file_reads.h"
 #include "verbatim/v1/adapter.grpc.pb.h"
 
 namespace verbatim::processor {
@@ -84,8 +86,13 @@ class StreamWriter {
 
 class HubService::Implementation final : public v1::AdapterHub::Service {
  public:
-  Implementation(Staging& staging, Hub& hub, const HubServiceOptions& options)
-      : staging_(staging), hub_(hub), options_(options) {}
+  Implementation(Staging& staging, Hub& hub, const base::ContentStore& files,
+                 const HubServiceOptions& options)
+      : staging_(staging),
+        hub_(hub),
+        files_(files),
+        options_(options),
+        file_reads_watch_(options.file_read_silence_max) {}
 
   grpc::Status Attach(grpc::ServerContext* context, Stream* stream) override {
     if (session_count_.fetch_add(1) >= options_.sessions_max_count) {
@@ -99,6 +106,19 @@ class HubService::Implementation final : public v1::AdapterHub::Service {
       status = serve(*stream, session, writer);
     }
     --session_count_;
+    return base::to_grpc(status);
+  }
+
+  grpc::Status ReadFile(grpc::ServerContext* context, const v1::ReadFileRequest* request,
+                        grpc::ServerWriter<v1::FileChunk>* writer) override {
+    Status status = resource_exhausted("too many files are being read, try again later");
+    if (file_read_count_.fetch_add(1) < options_.file_reads_max_count) {
+      status = read_file(files_, *request, [&](const v1::FileChunk& chunk) {
+        const auto watched = file_reads_watch_.begin([context] { context->TryCancel(); });
+        return writer->Write(chunk);
+      });
+    }
+    --file_read_count_;
     return base::to_grpc(status);
   }
 
@@ -131,12 +151,16 @@ class HubService::Implementation final : public v1::AdapterHub::Service {
 
   Staging& staging_;
   Hub& hub_;
+  const base::ContentStore& files_;
   const HubServiceOptions options_;
   std::atomic<size_t> session_count_{0};
+  std::atomic<size_t> file_read_count_{0};
+  base::SilenceWatch file_reads_watch_;
 };
 
-HubService::HubService(Staging& staging, Hub& hub, const HubServiceOptions& options)
-    : implementation_(std::make_unique<Implementation>(staging, hub, options)) {}
+HubService::HubService(Staging& staging, Hub& hub, const base::ContentStore& files,
+                       const HubServiceOptions& options)
+    : implementation_(std::make_unique<Implementation>(staging, hub, files, options)) {}
 HubService::~HubService() = default;
 grpc::Service* HubService::service() { return implementation_.get(); }
 

@@ -47,6 +47,9 @@ class PowerSwitch final : public base::FileSystem {
   }
   bool exists(const std::string& path) override { return disk_.exists(path); }
   Result<uint64_t> file_size(const std::string& path) override { return disk_.file_size(path); }
+  Result<int64_t> modified_unix_ns(const std::string& path) override {
+    return disk_.modified_unix_ns(path);
+  }
   Status sync_directory(const std::string& path) override {
     RETURN_IF_ERROR(state_->before_sync());
     return disk_.sync_directory(path);

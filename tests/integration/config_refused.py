@@ -60,11 +60,12 @@ def unusable_paths_are_refused():
     blocked = os.path.join(folder, "a-file")
     with open(blocked, "w", encoding="ascii"):
         pass
-    keys = {"verbatim-queue": "queue.data_dir", "verbatim-collector": "collector.data_dir",
-            "verbatim-processor": "processor.data_dir", "verbatim-adapter-xml": "adapter_xml.output_dir",
-            "verbatim-adapter-count": "adapter_count.data_dir"}
+    keys = [("verbatim-queue", "queue.data_dir"), ("verbatim-collector", "collector.data_dir"),
+            ("verbatim-processor", "processor.data_dir"), ("verbatim-adapter-xml", "adapter_xml.output_dir"),
+            ("verbatim-adapter-count", "adapter_count.data_dir"), ("verbatim-collector", "files.data_dir"),
+            ("verbatim-processor", "files.data_dir")]
     path = os.path.join(folder, "path.toml")
-    for binary, key in keys.items():
+    for binary, key in keys:
         table, name = key.split(".")
         with open(path, "w", encoding="utf-8") as file:
             file.write(f"\n[{table}]\n{name} = \"{blocked}/below\"\n")

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/errno_status.h"
 
 namespace verbatim::testing {
@@ -43,6 +44,7 @@ struct FaultFileSystem::Inode {
   std::string cache;
   std::string disk;
   std::set<uint64_t> dirty;
+  int64_t modified_unix_ns = base::system_clock().unix_now_ns();
 
   void mark_dirty(uint64_t offset, uint64_t size) {
     if (size == 0) return;
@@ -53,6 +55,7 @@ struct FaultFileSystem::Inode {
 
   void write(uint64_t offset, std::string_view bytes) {
     if (bytes.empty()) return;
+    modified_unix_ns = base::system_clock().unix_now_ns();
     if (cache.size() < offset + bytes.size()) cache.resize(offset + bytes.size());
     bytes.copy(cache.data() + offset, bytes.size());
     mark_dirty(offset, bytes.size());
@@ -402,6 +405,14 @@ Result<uint64_t> FaultFileSystem::file_size(const std::string& raw_path) {
   const auto inode = state_->find(path);
   if (inode == nullptr) return errno_status(ENOENT, "file_size", path);
   return uint64_t{inode->cache.size()};
+}
+
+Result<int64_t> FaultFileSystem::modified_unix_ns(const std::string& raw_path) {
+  const std::string path = normalise(raw_path);
+  MutexLock lock(state_->mutex);
+  const auto inode = state_->find(path);
+  if (inode == nullptr) return errno_status(ENOENT, "modified_unix_ns", path);
+  return inode->modified_unix_ns;
 }
 
 Status FaultFileSystem::sync_directory(const std::string& raw_path) {

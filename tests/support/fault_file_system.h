@@ -47,6 +47,7 @@ class FaultFileSystem final : public base::FileSystem {
   Status remove(const std::string& path) override;
   bool exists(const std::string& path) override;
   Result<uint64_t> file_size(const std::string& path) override;
+  Result<int64_t> modified_unix_ns(const std::string& path) override;
   Status sync_directory(const std::string& path) override;
   Result<uint64_t> free_bytes(const std::string& path) override;
   Result<std::unique_ptr<base::FileLock>> lock_file(const std::string& path) override;

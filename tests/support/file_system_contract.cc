@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "base/clock.h"
+
 namespace verbatim::testing {
 
 using base::OpenMode;
@@ -31,6 +33,17 @@ TEST_P(FileSystemContract, WrittenBytesAreReadBack) {
   EXPECT_EQ(*fs().read_file(path("a")), "Jello world");
   EXPECT_EQ(*fs().file_size(path("a")), 11U);
   EXPECT_EQ((*file)->path(), path("a"));
+}
+
+TEST_P(FileSystemContract, AFileTellsWhenItWasWritten) {
+  const int64_t second_ns = 1'000'000'000;
+  const int64_t before = base::system_clock().unix_now_ns();
+  write("a", "bytes");
+  const auto modified = fs().modified_unix_ns(path("a"));
+  ASSERT_TRUE(modified);
+  EXPECT_GE(*modified, before - second_ns);
+  EXPECT_LE(*modified, base::system_clock().unix_now_ns() + second_ns);
+  EXPECT_EQ(fs().modified_unix_ns(path("none")).error().code(), StatusCode::kNotFound);
 }
 
 TEST_P(FileSystemContract, DurableWritesAreReadBackWhateverTheirAlignment) {

@@ -159,6 +159,7 @@ class Pipeline:
             "queue": {"data_dir": path("queue"), "listen": tcp(ports["queue"]), "admin_listen": host(ports["queue_admin"]),
                       "metrics_listen": host(0), "probe_interval_ms": 0,
                       "segment_bytes": 32 << 20, "message_max_bytes": 2 << 20, "free_disk_min_bytes": 16 << 20},
+            "files": {"data_dir": path("files"), "free_disk_min_bytes": 0},
             "collector": {"data_dir": path("collector"), "admin_listen": host(ports["collector_admin"]),
                           "queue_address": tcp(ports["queue"]),
                           "grpc": {"listen": host(ports["grpc"])}, "zmq": {"listen": tcp(ports["zmq"])}},

@@ -20,6 +20,8 @@ namespace {
 
 const std::string kName = "grpc";
 constexpr std::chrono::milliseconds kTickInterval{100};
+// The largest message, and what the others need meanwhile.
+constexpr size_t kMemoryMaxBytes = size_t{kRequestMaxBytes} + (4 << 20);
 
 class IngestStream;
 
@@ -217,8 +219,12 @@ GrpcSource::~GrpcSource() { stop(std::chrono::milliseconds(0)); }
 Status GrpcSource::start() {
   base::GrpcServerOptions options;
   options.message_size_max_bytes = kRequestMaxBytes;
+  options.memory_max_bytes = kMemoryMaxBytes + state_->options.further_memory_bytes;
+  std::vector<::grpc::Service*> services{state_.get()};
+  services.insert(services.end(), state_->options.further_services.begin(),
+                  state_->options.further_services.end());
   ASSIGN_OR_RETURN(state_->server,
-                   base::GrpcServer::start(state_->options.listen, {state_.get()}, options));
+                   base::GrpcServer::start(state_->options.listen, services, options));
   state_->ticker = std::thread([this] { state_->run_ticker(); });
   return {};
 }

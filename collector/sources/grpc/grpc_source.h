@@ -13,6 +13,10 @@
 #include "collector/sources/source.h"
 #include "verbatim/v1/config.pb.h"
 
+namespace grpc {
+class Service;
+}
+
 namespace verbatim::collector {
 
 struct GrpcSourceOptions {
@@ -20,6 +24,10 @@ struct GrpcSourceOptions {
   int64_t credit_events = 65'536;
   std::chrono::milliseconds event_deadline{20'000};
   size_t streams_max_count = 1'024;
+  // Served on the same address; they outlive the source.
+  std::vector<grpc::Service*> further_services = {};
+  // What their messages under way may hold in gRPC's buffers, beside those of Ingest.
+  size_t further_memory_bytes = 0;
 };
 
 class GrpcSource final : public Source {
