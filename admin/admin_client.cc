@@ -245,6 +245,12 @@ Result<v1::ListQuarantineResponse> AdminClient::list_quarantine(
                       &v1::ProcessorAdmin::Stub::ListQuarantine, request, stubs_->timeout);
 }
 
+Result<v1::ReleaseQuarantineResponse> AdminClient::release_quarantine(
+    const v1::ReleaseQuarantineRequest& request) {
+  return stubs_->call(ServiceKind::kProcessor, *stubs_->processor,
+                      &v1::ProcessorAdmin::Stub::ReleaseQuarantine, request, stubs_->timeout);
+}
+
 Status AdminClient::tail_events(
     const v1::TailEventsRequest& request,
     const std::function<bool(const v1::TailEventsResponse&)>& on_response) {

@@ -60,6 +60,8 @@ class AdminClient {
   Result<v1::ListAdaptersResponse> list_adapters();
   Result<v1::UpdateAdapterResponse> update_adapter(const v1::UpdateAdapterRequest& request);
   Result<v1::ListQuarantineResponse> list_quarantine(const v1::ListQuarantineRequest& request);
+  Result<v1::ReleaseQuarantineResponse> release_quarantine(
+      const v1::ReleaseQuarantineRequest& request);
   // Hands over each response as it comes; ends when the stream ends or `on_response` gives false.
   // With `follow` there is no deadline once the service has been reached.
   Status tail_events(const v1::TailEventsRequest& request,

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "admin/queue/queue_grammar.h"
 #include "admin/status_report.h"
@@ -47,6 +48,8 @@ struct Values {
   bool recount = false;
   std::string adapter;
   std::string reason;
+  std::vector<uint64_t> sequences;
+  bool is_all = false;
   int backlog = 20;
   bool follow = false;
   std::string config_file;
@@ -94,17 +97,21 @@ void add_status(CLI::App& app, Values& values) {
   });
 }
 
+void add_reason(CLI::App& command, Values& values) {
+  command.add_option("--reason", values.reason, "Why; goes into the audit log")
+      ->required()
+      ->check([](const std::string& text) {
+        return text.empty() ? std::string("must not be empty") : std::string();
+      });
+}
+
 void add_adapter_change(CLI::App& adapters, Values& values, const std::string& verb,
                         const std::string& help, v1::UpdateAdapterRequest::Action action) {
   CLI::App* command = adapters.add_subcommand(verb, help);
   command->add_option("adapter", values.adapter, "Name of the adapter")
       ->required()
       ->type_name("ADAPTER");
-  command->add_option("--reason", values.reason, "Why; goes into the audit log")
-      ->required()
-      ->check([](const std::string& text) {
-        return text.empty() ? std::string("must not be empty") : std::string();
-      });
+  add_reason(*command, values);
   command->callback([&values, action] {
     v1::UpdateAdapterRequest request;
     request.set_adapter(values.adapter);
@@ -127,8 +134,11 @@ void add_adapters(CLI::App& app, Values& values) {
   add_adapter_change(*adapters, values, "make-optional",
                      "Deletion no longer waits for this adapter; it may miss events",
                      Request::ACTION_MAKE_OPTIONAL);
+  add_adapter_change(*adapters, values, "pause",
+                     "Nothing is sent to this adapter until it is resumed; its events wait",
+                     Request::ACTION_PAUSE);
   add_adapter_change(*adapters, values, "resume",
-                     "Lets an adapter go on that was paused for its rejects",
+                     "Lets an adapter go on that was paused, by a person or for its rejects",
                      Request::ACTION_RESUME);
   add_adapter_change(*adapters, values, "remove",
                      "Forgets a detached adapter with its position and batches",
@@ -164,6 +174,50 @@ void add_keys(CLI::App& app, Values& values) {
       return generate_keys(style, path);
     };
   });
+}
+
+void add_release(CLI::App& quarantine, Values& values) {
+  CLI::App* release = quarantine.add_subcommand(
+      "release",
+      "Gives events to their adapter again, marked late, each in a batch of its own; what it "
+      "rejects again stays");
+  release->add_option("adapter", values.adapter, "The adapter that had rejected them")
+      ->required()
+      ->type_name("ADAPTER");
+  CLI::Option* sequences =
+      release->add_option("sequences", values.sequences, "As `quarantine list` shows them")
+          ->type_name("SEQUENCE...");
+  CLI::Option* all =
+      release->add_flag("--all", values.is_all, "All that this adapter has in quarantine")
+          ->excludes(sequences);
+  add_reason(*release, values);
+  release->callback([&values, all, sequences] {
+    if (all->count() + sequences->count() == 0) {
+      throw CLI::RequiredError("SEQUENCE... or --all");
+    }
+    v1::ReleaseQuarantineRequest request;
+    request.set_adapter(values.adapter);
+    for (const uint64_t one : values.sequences) request.add_sequences(one);
+    request.set_all(values.is_all);
+    request.set_reason(values.reason);
+    values.line.remote = [request](CommandContext& context) {
+      return release_quarantine(context, request);
+    };
+  });
+}
+
+void add_quarantine(CLI::App& app, Values& values) {
+  CLI::App* quarantine = add_noun(app, "quarantine", "Events that an adapter refused for good");
+  CLI::App* list = quarantine->add_subcommand("list", "Which, why and since when");
+  list->add_option("--adapter", values.adapter, "Only of this adapter")->type_name("ADAPTER");
+  list->callback([&values] {
+    v1::ListQuarantineRequest request;
+    request.set_adapter(values.adapter);
+    values.line.remote = [request](CommandContext& context) {
+      return list_quarantine(context, request);
+    };
+  });
+  add_release(*quarantine, values);
 }
 
 constexpr const char* kVerifyFooter = R"(
@@ -222,16 +276,6 @@ void add_the_rest(CLI::App& app, Values& values) {
   sources->add_subcommand("list", "Link state and counters of every source")->callback([&values] {
     values.line.remote = list_sources;
   });
-  CLI::App* quarantine = add_noun(app, "quarantine", "Events that an adapter refused for good");
-  CLI::App* list = quarantine->add_subcommand("list", "Which, why and since when");
-  list->add_option("--adapter", values.adapter, "Only of this adapter")->type_name("ADAPTER");
-  list->callback([&values] {
-    v1::ListQuarantineRequest request;
-    request.set_adapter(values.adapter);
-    values.line.remote = [request](CommandContext& context) {
-      return list_quarantine(context, request);
-    };
-  });
   CLI::App* config = add_noun(app, "config", "The configuration file");
   CLI::App* check = config->add_subcommand(
       "check", "Reads FILE as the services do and says what is wrong: file:line: key: reason");
@@ -262,6 +306,7 @@ ParsedCommandLine parse_command_line(int argc, const char* const* argv) {
   add_adapters(app, values);
   add_events(app, values);
   add_keys(app, values);
+  add_quarantine(app, values);
   add_verify(app, values);
   add_the_rest(app, values);
   try {

@@ -34,6 +34,7 @@ int update_adapter(CommandContext& context, const v1::UpdateAdapterRequest& requ
 int tail_events(CommandContext& context, const v1::TailEventsRequest& request);
 
 int list_quarantine(CommandContext& context, const v1::ListQuarantineRequest& request);
+int release_quarantine(CommandContext& context, const v1::ReleaseQuarantineRequest& request);
 
 // Needs no service. An empty `path` checks the built-in defaults.
 int check_config_file(const OutputStyle& style, const std::string& path);

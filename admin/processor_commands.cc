@@ -17,6 +17,8 @@ std::string_view action_word(v1::UpdateAdapterRequest::Action action) {
       return "is now optional";
     case v1::UpdateAdapterRequest::ACTION_RESUME:
       return "goes on";
+    case v1::UpdateAdapterRequest::ACTION_PAUSE:
+      return "is paused: it gets nothing until it is resumed";
     default:
       return "is removed";
   }
@@ -116,14 +118,29 @@ int list_quarantine(CommandContext& context, const v1::ListQuarantineRequest& re
                {"SINCE"},
                {"KIND"},
                {"CONVERSATION"},
+               {"RELEASED"},
                {"REASON"}});
   for (const auto& event : answer->events()) {
     table.add_row({printable(event.adapter()), std::to_string(event.sequence()),
                    std::to_string(event.batch()), utc_time(event.since_unix_ns()),
                    enum_word(v1::EventKind_Name(event.kind()), "EVENT_KIND_"),
-                   printable(event.conversation_key()), printable(event.reason())});
+                   printable(event.conversation_key()), event.is_released() ? "yes" : "no",
+                   printable(event.reason())});
   }
   print_table(context.style, table, "Nothing is quarantined.");
+  return kExitOk;
+}
+
+int release_quarantine(CommandContext& context, const v1::ReleaseQuarantineRequest& request) {
+  const Result<v1::ReleaseQuarantineResponse> answer = context.client.release_quarantine(request);
+  if (!answer) return report_error(answer.error());
+  if (context.style.is_json) {
+    print_json(*answer);
+  } else {
+    print_text(fmt::format(
+        "{} released events wait for adapter {}; what it rejects again stays in quarantine.\n",
+        human_count(answer->released_count()), request.adapter()));
+  }
   return kExitOk;
 }
 

@@ -94,6 +94,16 @@ class AdminService::Implementation final : public v1::ProcessorAdmin::Service {
     return grpc::Status::OK;
   }
 
+  grpc::Status ReleaseQuarantine(grpc::ServerContext* context,
+                                 const v1::ReleaseQuarantineRequest* request,
+                                 v1::ReleaseQuarantineResponse* response) override {
+    const auto count = staging_.release(*request, context->peer());
+    if (!count) return base::to_grpc(count.error());
+    response->set_released_count(static_cast<int64_t>(*count));
+    hub_.poke();
+    return grpc::Status::OK;
+  }
+
   void stop() {
     is_stopping_ = true;
     staging_.wake();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <unordered_map>
 #include <utility>
 
@@ -91,6 +92,7 @@ class Verification {
            "Keep the one that the chain passes through, and find out where the other is from.");
       return;
     }
+    if (facts->replaces != 0) replaced_.insert(facts->replaces);
     if (facts->batch == number) check_files(manifest);
   }
 
@@ -264,8 +266,10 @@ class Verification {
   }
 
   void note_missing(const ManifestFacts& before, const ManifestFacts& facts) {
-    const uint64_t first = before.batch + 1;
-    const uint64_t last = facts.batch - 1;
+    uint64_t first = before.batch + 1;
+    uint64_t last = facts.batch - 1;
+    while (first < last && replaced_.contains(first)) ++first;
+    while (last > first && replaced_.contains(last)) --last;
     const uint64_t events =
         facts.running_event_count - facts.event_count - before.running_event_count;
     const std::string which = first == last ? "batch " + n(first)
@@ -385,6 +389,7 @@ class Verification {
   std::vector<uint64_t> unsound_;
   std::vector<uint64_t> misplaced_;
   std::vector<std::pair<uint64_t, uint64_t>> gaps_;
+  std::set<uint64_t> replaced_;  // numbers that a header names as replaced
   std::vector<WrongFile> wrong_files_;
   // Each names the manifest of the one before it.
   std::vector<std::pair<const ManifestFacts*, const ManifestFacts*>> links_;

@@ -16,7 +16,11 @@ constexpr nanoseconds kIdle = std::chrono::seconds(60);
 }  // namespace
 
 AdapterChannel::AdapterChannel(Staging& staging, ChannelOptions options, const base::Clock& clock)
-    : staging_(staging), options_(std::move(options)), clock_(clock), epoch_(staging.epoch()) {}
+    : staging_(staging),
+      options_(std::move(options)),
+      clock_(clock),
+      epoch_(staging.epoch()),
+      jitter_(std::hash<std::string>()(options_.adapter)) {}
 
 void AdapterChannel::attach(std::shared_ptr<Session> session) {
   session->heard_at(clock_.monotonic());

@@ -143,7 +143,7 @@ class AdapterChannel {
   uint64_t watched_sequence_ = 0;
   std::chrono::nanoseconds seal_at_{0};
   std::chrono::nanoseconds wait_{0};
-  uint64_t jitter_ = 0x9E3779B97F4A7C15;
+  uint64_t jitter_;
 };
 
 }  // namespace verbatim::processor

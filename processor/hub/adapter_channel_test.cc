@@ -289,6 +289,54 @@ TEST_F(AdapterChannelTest, ARejectedBatchIsReplacedOnlyAfterNotApplied) {
   check_accounting();
 }
 
+TEST_F(AdapterChannelTest, AReleasedEventIsSentAtOnceAndStaysWhenItIsRejectedAgain) {
+  stage(queue_.posts(4));
+  const auto session = attach("a");
+  taken(*session);
+  reject(session, {2});
+  tell_state(session, v1::BatchStateAnswer::STATE_NOT_APPLIED);
+  EXPECT_EQ(taken(*session), "state? batch:2 ");
+  acknowledge(session, *last_batch_);
+  v1::ReleaseQuarantineRequest release;
+  release.set_adapter("xml");
+  release.set_all(true);
+  for (const char* expected : {"batch:3 ", "batch:4 "}) {
+    taken(*session);
+    ASSERT_TRUE(staging_->release(release, "somebody"));
+    channel_->step();
+    EXPECT_EQ(taken(*session), expected);
+    EXPECT_EQ(header_of(*last_batch_).reason(), "released");
+    if (last_batch_->seal.batch == 4) break;
+    reject(session, {2});
+    tell_state(session, v1::BatchStateAnswer::STATE_NOT_APPLIED);
+    EXPECT_EQ(staging_->quarantined("xml")->size(), 1U);
+  }
+  acknowledge(session, *last_batch_);
+  EXPECT_TRUE(staging_->quarantined("xml")->empty());
+  EXPECT_EQ(check_accounting().adapters(0).acknowledged(), 4U);
+}
+
+TEST_F(AdapterChannelTest, APausedAdapterMayStillAnswerAndGetsNothingMore) {
+  stage(queue_.posts(4));
+  const auto session = attach("a");
+  taken(*session);
+  v1::UpdateAdapterRequest change;
+  change.set_adapter("xml");
+  change.set_action(v1::UpdateAdapterRequest::ACTION_PAUSE);
+  ASSERT_TRUE(staging_->update_adapter(change, "somebody").ok());
+  acknowledge(session, *last_batch_);
+  EXPECT_EQ(stored_count(), 0U);
+  stage(queue_.posts(4));
+  channel_->step();
+  EXPECT_EQ(taken(*session), "");
+  EXPECT_EQ(channel_->status().state, "paused");
+  change.set_action(v1::UpdateAdapterRequest::ACTION_RESUME);
+  ASSERT_TRUE(staging_->update_adapter(change, "somebody").ok());
+  channel_->step();
+  EXPECT_EQ(taken(*session), "batch:2 ");
+  EXPECT_EQ(channel_->status().state, "active");
+}
+
 TEST_F(AdapterChannelTest, ARejectedBatchThatWasAppliedCountsAsAcknowledged) {
   stage(queue_.posts(4));
   const auto session = attach("a");

@@ -168,6 +168,8 @@ void AdapterChannel::deliver_pending(const Pending& pending) {
 }
 
 bool AdapterChannel::is_due(const Pending& pending, std::string& reason) {
+  reason = "released";
+  if (pending.has_released) return true;
   if (pending.event_count == 0) return false;
   reason = "count";
   if (pending.has_plan || pending.event_count >= options_.batch_events_max_count) return true;

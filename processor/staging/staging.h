@@ -78,7 +78,8 @@ struct BatchLimits {
 struct Pending {
   std::optional<SealedBatch> sealed;  // the batch under way
   bool is_paused = false;
-  bool has_plan = false;  // parts of a rejected batch, to be sealed at once
+  bool has_plan = false;      // parts of a rejected batch, to be sealed at once
+  bool has_released = false;  // events from the quarantine, likewise
   // Not sealed yet.
   uint64_t event_count = 0;
   uint64_t bytes = 0;
@@ -141,6 +142,10 @@ class Staging {
   // the culprit. Durable. Gives true if the adapter is paused now.
   Result<bool> replace(const std::string& adapter, uint64_t batch,
                        const std::vector<Rejected>& culprits, const std::string& reason);
+  // Gives events in quarantine to their adapter again. Gives how many wait for it now. Audited and
+  // durable. Errors: kNotFound (adapter, or a sequence; then nothing is released),
+  // kInvalidArgument.
+  Result<uint64_t> release(const v1::ReleaseQuarantineRequest& request, const std::string& peer);
   // What the adapter says at hello. Errors: kFailedPrecondition (it has applied what this store
   // never sealed).
   Status check_hello(const std::string& adapter, uint64_t last_applied_batch,
@@ -167,6 +172,8 @@ class Staging {
     std::optional<SealedBatch> sealed;
     // In quarantine for this adapter, above its cursor.
     std::set<uint64_t> quarantined_ahead;
+    // In quarantine and to be given to it again.
+    std::set<uint64_t> released;
   };
   struct Queue {
     v1::QueuePosition position;
@@ -189,6 +196,7 @@ class Staging {
     int32_t schema_revision = 0;
     std::string reason;
     bool is_adapter_too_old = false;
+    bool is_release = false;
   };
 
   Staging(const StagingOptions& options, std::unique_ptr<RocksStore> store);
@@ -264,6 +272,23 @@ class Staging {
                     const Rejected& rejected, Changes& changes) REQUIRES(mutex_);
   void plan_again(Adapter& adapter, const SealedBatch& rejected, bool is_halved) REQUIRES(mutex_);
 
+  // staging_release.cc
+  Result<v1::QuarantineRow> load_quarantined(const std::string& name, uint64_t sequence) const;
+  Result<std::set<uint64_t>> choose_released(const Adapter& adapter,
+                                             const v1::ReleaseQuarantineRequest& request) const
+      REQUIRES(mutex_);
+  Status write_released(const std::string& name, const std::set<uint64_t>& chosen,
+                        const v1::AuditRow& audit) REQUIRES(mutex_);
+  uint64_t next_released(const Adapter& adapter) const REQUIRES(mutex_);
+  Result<Draft> draft_release(const std::string& name, const Adapter& adapter,
+                              uint64_t sequence) const REQUIRES(mutex_);
+  Result<std::vector<std::string>> load_bodies(const std::string& name, bool is_release,
+                                               const std::vector<uint64_t>& members) const;
+  Status settle_release(const std::string& name, Adapter& adapter, Changes& changes)
+      REQUIRES(mutex_);
+  Status keep_quarantined(const std::string& name, Adapter& adapter, const SealedBatch& rejected,
+                          const std::string& reason, Changes& changes) REQUIRES(mutex_);
+
   // staging_adapters.cc
   Status change_adapter(const v1::UpdateAdapterRequest& request, Changes& changes) REQUIRES(mutex_);
   Status remove_adapter(const std::string& name, Changes& changes) REQUIRES(mutex_);
@@ -282,6 +307,8 @@ class Staging {
   std::map<std::string, Adapter> adapters_ GUARDED_BY(mutex_);
   // Above archived_through: the adapters that have the event in quarantine, by sequence.
   std::map<uint64_t, std::set<std::string>> quarantined_ GUARDED_BY(mutex_);
+  // Of events that count as quarantined for good: how many adapters have them.
+  std::map<uint64_t, uint32_t> final_counts_ GUARDED_BY(mutex_);
   ParticipationBook book_ GUARDED_BY(mutex_);
   // Names as stored; bounded, only saves writes.
   std::unordered_map<std::string, std::string> conversation_names_ GUARDED_BY(mutex_);

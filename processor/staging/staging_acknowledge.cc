@@ -54,11 +54,16 @@ Status Staging::acknowledge(const std::string& name, uint64_t batch, const std::
   row.set_last_acked_batch(batch);
   row.set_last_acked_digest(digest);
   row.set_acknowledged(row.acknowledged() + adapter->sealed->row.event_count());
-  row.set_cursor(last_of(adapter->sealed->row));
   row.set_rejected_in_a_row(0);
-  if (row.plan_size() > 0) row.mutable_plan()->DeleteSubrange(0, 1);
+  Status status;
+  if (adapter->sealed->row.is_release()) {
+    status = settle_release(name, *adapter, changes);
+  } else {
+    row.set_cursor(last_of(adapter->sealed->row));
+    if (row.plan_size() > 0) row.mutable_plan()->DeleteSubrange(0, 1);
+  }
   adapter->sealed.reset();
-  Status status = pass_quarantined(*adapter);
+  if (status.ok()) status = pass_quarantined(*adapter);
   if (status.ok()) status = advance_archive(changes);
   if (status.ok()) status = commit(changes, /*is_synced=*/true);
   return status.ok() ? status : spoil(status);
@@ -187,6 +192,7 @@ Status Staging::archive_event(uint64_t sequence, uint32_t reference, Changes& ch
       return data_loss("staging: a quarantine row is missing sequence=" + std::to_string(sequence));
     }
     row.set_is_final(true);
+    ++final_counts_[sequence];
     changes.writes.put(Family::kQuarantine, named_key(name, sequence), row);
   }
   return {};
@@ -255,7 +261,8 @@ void Staging::overtake(const std::string& name, uint64_t target, uint64_t target
   skipped.set_first_sequence(row.cursor() + 1);
   skipped.set_last_sequence(target);
   skipped.set_event_count(count);
-  if (adapter.sealed) {
+  // A released event has bytes of its own, which deletion does not reach.
+  if (adapter.sealed && !adapter.sealed->row.is_release()) {
     row.set_overtaken_batch(adapter.sealed->batch);
     row.set_overtaken_digest(adapter.sealed->row.digest());
     row.set_overtaken_event_count(adapter.sealed->row.event_count());

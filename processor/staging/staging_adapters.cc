@@ -72,7 +72,8 @@ Status Staging::update_adapter(const v1::UpdateAdapterRequest& request, const st
       {v1::UpdateAdapterRequest::ACTION_MAKE_REQUIRED, "required"},
       {v1::UpdateAdapterRequest::ACTION_MAKE_OPTIONAL, "optional"},
       {v1::UpdateAdapterRequest::ACTION_REMOVE, "removed"},
-      {v1::UpdateAdapterRequest::ACTION_RESUME, "resumed"}};
+      {v1::UpdateAdapterRequest::ACTION_RESUME, "resumed"},
+      {v1::UpdateAdapterRequest::ACTION_PAUSE, "paused"}};
   base::MutexLock lock(mutex_);
   RETURN_IF_ERROR(fatal_);
   ASSIGN_OR_RETURN(const Adapter* adapter, find_adapter(request.adapter()));
@@ -109,6 +110,9 @@ Status Staging::change_adapter(const v1::UpdateAdapterRequest& request, Changes&
       break;
     case v1::UpdateAdapterRequest::ACTION_MAKE_OPTIONAL:
       row.set_required(false);
+      break;
+    case v1::UpdateAdapterRequest::ACTION_PAUSE:
+      row.set_is_paused(true);
       break;
     default:
       row.set_is_paused(false);

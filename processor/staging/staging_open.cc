@@ -117,16 +117,27 @@ Status Staging::load_adapters() {
 }
 
 Status Staging::load_quarantine() {
-  return store_->for_each(Family::kQuarantine, "", [&](auto key, auto) REQUIRES(mutex_) {
-    const std::string name = name_of(key);
-    const uint64_t sequence = number_of(key);
-    if (sequence > state_.archived_through()) quarantined_[sequence].insert(name);
-    const auto adapter = adapters_.find(name);
-    if (adapter != adapters_.end() && sequence > adapter->second.row.cursor()) {
-      adapter->second.quarantined_ahead.insert(sequence);
-    }
-    return true;
-  });
+  Status parsed;
+  RETURN_IF_ERROR(
+      store_->for_each(Family::kQuarantine, "", [&](auto key, auto value) REQUIRES(mutex_) {
+        const std::string name = name_of(key);
+        const uint64_t sequence = number_of(key);
+        v1::QuarantineRow row;
+        parsed = parse_row(value, "quarantine", row);
+        if (!parsed.ok()) return false;
+        if (row.is_final()) ++final_counts_[sequence];
+        if (sequence > state_.archived_through()) quarantined_[sequence].insert(name);
+        const auto adapter = adapters_.find(name);
+        if (adapter != adapters_.end() && sequence > adapter->second.row.cursor()) {
+          adapter->second.quarantined_ahead.insert(sequence);
+        }
+        if (adapter != adapters_.end() && row.is_released() &&
+            sequence >= adapter->second.row.start_sequence()) {
+          adapter->second.released.insert(sequence);
+        }
+        return true;
+      }));
+  return parsed;
 }
 
 Status Staging::load_participation() {

@@ -76,6 +76,7 @@ Result<std::vector<v1::QuarantinedEvent>> Staging::quarantined(const std::string
     event.set_batch(row.batch());
     event.set_reason(row.reason());
     event.set_since_unix_ns(row.since_unix_ns());
+    event.set_is_released(row.is_released());
     if (info) {
       event.set_kind(info->kind());
       event.set_conversation_key(info->conversation_key());
@@ -126,7 +127,10 @@ std::vector<std::string> Staging::notices() const {
         "no adapter is required: nothing counts as archived and nothing is deleted");
   }
   for (const auto& [name, adapter] : adapters_) {
-    if (adapter.row.is_paused()) {
+    if (adapter.row.is_paused() && adapter.row.rejected_in_a_row() == 0) {
+      sentences.push_back("adapter '" + name +
+                          "' is paused: it gets nothing until 'verbatimctl adapters resume'");
+    } else if (adapter.row.is_paused()) {
       sentences.push_back("adapter '" + name + "' is paused after " +
                           std::to_string(adapter.row.rejected_in_a_row()) +
                           " rejected events in a row");

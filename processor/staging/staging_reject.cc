@@ -18,6 +18,7 @@ Result<bool> Staging::replace(const std::string& name, uint64_t batch,
   adapter->sealed.reset();
   adapter->row.set_last_reason(reason);
 
+  const bool is_release = rejected.row.is_release();
   std::map<uint64_t, std::string> named;
   for (const Rejected& one : culprits) {
     if (is_member(rejected.row, one.sequence)) named.emplace(one.sequence, one.reason);
@@ -29,11 +30,11 @@ Result<bool> Staging::replace(const std::string& name, uint64_t batch,
   Changes changes(*store_);
   changes.adapters.insert(name);
   for (const auto& [sequence, why] : named) {
-    if (Status status = quarantine(name, *adapter, batch, {sequence, why}, changes); !status.ok()) {
-      return spoil(status);
-    }
+    const Status status = is_release ? keep_quarantined(name, *adapter, rejected, why, changes)
+                                     : quarantine(name, *adapter, batch, {sequence, why}, changes);
+    if (!status.ok()) return spoil(status);
   }
-  plan_again(*adapter, rejected, /*is_halved=*/named.empty());
+  if (!is_release) plan_again(*adapter, rejected, /*is_halved=*/named.empty());
   v1::AuditRow audit;
   audit.set_action("batch replaced");
   audit.set_adapter(name);

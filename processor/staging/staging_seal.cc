@@ -30,7 +30,9 @@ Result<Pending> Staging::pending(const std::string& name) const {
   pending.sealed = adapter->sealed;
   pending.is_paused = adapter->row.is_paused();
   pending.has_plan = adapter->row.plan_size() > 0;
-  const uint64_t position = adapter->sealed ? last_of(adapter->sealed->row) : adapter->row.cursor();
+  pending.has_released = next_released(*adapter) != 0;
+  const bool is_behind = adapter->sealed && !adapter->sealed->row.is_release();
+  const uint64_t position = is_behind ? last_of(adapter->sealed->row) : adapter->row.cursor();
   const auto& ahead = adapter->quarantined_ahead;
   uint64_t first = position + 1;
   while (ahead.contains(first)) ++first;
@@ -67,13 +69,19 @@ Result<SealOutcome> Staging::seal_once(const std::string& name, const BatchLimit
       return failed_precondition("a batch is under way adapter=" + name +
                                  " batch=" + std::to_string(adapter->sealed->batch));
     }
-    ASSIGN_OR_RETURN(plan, draft(*adapter, limits));
+    if (const uint64_t released = next_released(*adapter); released != 0) {
+      ASSIGN_OR_RETURN(plan, draft_release(name, *adapter, released));
+    }
+    // An older instance of the adapter may not understand what a newer one has rejected.
+    if (plan.members.empty() || plan.schema_revision > limits.schema_revision) {
+      ASSIGN_OR_RETURN(plan, draft(*adapter, limits));
+    }
   }
   SealOutcome outcome;
   outcome.is_adapter_too_old = plan.is_adapter_too_old;
   if (plan.members.empty()) return outcome;
   // Stored events never change, so their bytes are read without the mutex.
-  auto read = load_events(plan.members);
+  auto read = load_bodies(name, plan.is_release, plan.members);
   if (read.error().code() == StatusCode::kNotFound) return aborted(read.error().message());
   ASSIGN_OR_RETURN(auto events, std::move(read));
   SliceBuilder slices;
@@ -198,6 +206,7 @@ Result<std::shared_ptr<const LoadedBatch>> Staging::seal_draft(const std::string
   row.set_event_count(plan.members.size());
   row.set_body_bytes(plan.body_bytes);
   row.set_schema_revision(plan.schema_revision);
+  row.set_is_release(plan.is_release);
   loaded->events = std::move(events);
 
   Changes changes(*store_);
@@ -219,7 +228,7 @@ Result<std::shared_ptr<const LoadedBatch>> Staging::load_sealed(const std::strin
     if (!adapter->sealed) return not_found("no batch is under way adapter=" + name);
     loaded->seal = *adapter->sealed;
   }
-  auto events = load_events(members_of(loaded->seal.row));
+  auto events = load_bodies(name, loaded->seal.row.is_release(), members_of(loaded->seal.row));
   if (events.error().code() == StatusCode::kNotFound) {
     base::MutexLock lock(mutex_);
     ASSIGN_OR_RETURN(const Adapter* adapter, find_adapter(name));

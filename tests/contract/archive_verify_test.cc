@@ -127,8 +127,8 @@ TEST_F(ArchiveVerifyTest, ReplacedNumbersAreNoProblem) {
   EXPECT_EQ(verify().replaced_count(), 3U);
   // What is missing beside them is still found.
   remove_batch(4);
-  EXPECT_EQ(problems(), Strings{"removed 3 " + name(3, "manifest.json")});
-  EXPECT_NE(verify().problems(0).what().find("2 events missing"), std::string::npos);
+  EXPECT_EQ(problems(), Strings{"removed 4 " + name(4, "manifest.json")});
+  EXPECT_NE(verify().problems(0).what().find("batch 4 with 2 events missing"), std::string::npos);
 }
 
 // --- 1. change

@@ -142,6 +142,8 @@ def main():
         recount = list(pipeline.accounting(recount=True).recount_differences)
         documents = [path for path in pipeline.documents() if not path.endswith(".companion.xml")]
         lost, twice, disordered, unknown, archived = compare(accepted, archived_posts(documents))
+        # Whatever was killed when: nothing is missing in the archive, nor there twice.
+        verified = pipeline.verbatimctl("verify", pipeline.config["adapter_xml"]["output_dir"], "--ask-processor", "xml")
         pipeline.stop()
         print(tail.strip())
         print(f"kill_storm: kills={kills} accepted={len(accepted)} archived={archived} lost={lost} twice={twice} "
@@ -150,7 +152,8 @@ def main():
             (len(accepted) != EVENTS, f"accepted {len(accepted)} of {EVENTS}"), (kills < 20, f"only {kills} kills"),
             (lost, "lost posts"), (twice, "posts twice"), (disordered, "posts out of order"),
             (unknown, f"{unknown} archived posts that nobody sent"), (totals["difference"], "accounting difference"),
-            (recount, f"recount disagrees: {recount}")) if wrong]
+            (recount, f"recount disagrees: {recount}"),
+            (verified.returncode, f"verify: {verified.stdout[-2000:]}{verified.stderr}")) if wrong]
         if failures:
             pipeline.keep = True
             print(f"kill_storm: FAILED: {'; '.join(failures)} (seed {SEED}, data kept in {pipeline.dir})")

@@ -120,6 +120,12 @@ def changes_are_refused_with_a_reason(pipeline):
     expect(pipeline.verbatimctl("adapters", "make-optional", "count", "--reason", "a test"), 0, "optional")
     expect(pipeline.verbatimctl("status"), 1, "no adapter is required")
     expect(pipeline.verbatimctl("adapters", "require", "count", "--reason", "a test"), 0, "required")
+    expect(pipeline.verbatimctl("adapters", "pause", "count", "--reason", "a test"), 0, "is paused")
+    expect(pipeline.verbatimctl("status"), 1, "'count' is paused")
+    expect(pipeline.verbatimctl("adapters", "resume", "count", "--reason", "a test"), 0, "goes on")
+    expect(pipeline.verbatimctl("quarantine", "release", "count", "--all", "--reason", "a test"), 0, "0 released")
+    expect(pipeline.verbatimctl("quarantine", "release", "count", "--reason", "a test"), 2)
+    expect(pipeline.verbatimctl("quarantine", "release", "count", "1", "--reason", "a test"), 1, "not in quarantine")
     expect(pipeline.verbatimctl("status"), 0)
 
 

@@ -13,22 +13,28 @@ FOREIGN = "not ours"
 
 
 def archive_with_replaced_batches(pipeline):
-    """At least eight batches; a foreign file under the name of batch 3 makes it rejected and replaced."""
+    """At least eight batches; a foreign file under the name of the next one makes it rejected and replaced."""
     folder = pipeline.config["adapter_xml"]["output_dir"]
-    in_the_way = os.path.join(folder, "batch-000000000003.xml")
     with pipeline.producer() as producer:
         for number in range(24):
-            producer.submit([room_post("desk@rooms.example.test", "ayu@example.test/phone", f"post {number}", message_id=f"m{number}")])
-            if number == 5:
+            if number == 9:
                 producer.wait_answered()
-                pipeline.wait_archived(6)
+                pipeline.wait_archived(9)
+                pipeline.adapter_xml.terminate()
+                in_the_way = os.path.join(folder, f"batch-{numbers_of(folder)[-1] + 1:012d}.xml")
                 with open(in_the_way, "x", encoding="utf-8") as file:
                     file.write(FOREIGN)
+                pipeline.adapter_xml.start()
+            producer.submit([room_post("desk@rooms.example.test", "ayu@example.test/phone", f"post {number}", message_id=f"m{number}")])
         producer.wait_answered()
     totals = pipeline.wait_archived(24)
     assert totals["difference"] == 0 and totals["quarantined"] == 0, totals
     os.remove(in_the_way)
     return folder
+
+
+def numbers_of(folder):
+    return sorted(int(match[1]) for name in os.listdir(folder) if (match := re.fullmatch(r"batch-(\d+)\.manifest\.json", name)))
 
 
 def verify(pipeline, folder, code, *arguments):
@@ -69,7 +75,7 @@ class Copy:
 
 
 def five_ways(pipeline, folder, last):
-    numbers = sorted(int(match[1]) for name in os.listdir(folder) if (match := re.fullmatch(r"batch-(\d+)\.manifest\.json", name)))
+    numbers = numbers_of(folder)
     one, other = numbers[4], numbers[5]
     manifest = "batch-{:012d}.manifest.json".format
     with Copy(pipeline, folder) as copy:  # a change
