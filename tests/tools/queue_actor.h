@@ -1,6 +1,6 @@
 // What the producers and consumers of the queue's system tests do, and the journals that an
-// independent reader (tests/support/queue_actors.py) compares afterwards. Each line is written with one call, so that a
-// kill at any moment leaves whole lines only.
+// independent reader (tests/support/queue_actors.py) compares afterwards. Each line is written with
+// one call, so that a kill at any moment leaves whole lines only.
 //
 // A producer's journal:  S n               about to put message n
 //                        A n lookup_id r   acknowledged; r is 1 for a repeat
