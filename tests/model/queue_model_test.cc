@@ -93,7 +93,7 @@ std::string search(const CoreOptions& options, const Search& how, HistoryTotals&
 TEST(QueueModel, EveryHistoryOfTheQueueIsOneOfTheModel) {
   ASSERT_TRUE(init_log("queue_model_test", "error").ok());
   HistoryTotals totals;
-  const Search how{.history_count = 1'500};
+  const Search how{.history_count = 2'000};
   const std::string wrong = search(history_options(), how, totals);
   EXPECT_TRUE(wrong.empty()) << wrong;
   std::cout << "queue_model: histories=" << how.history_count << " steps=" << totals.step_count
