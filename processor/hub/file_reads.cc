@@ -1,8 +1,8 @@
 #include "processor/hub/file_reads.h"
 
-#include <spdlog/fmt/fmt.h>
-
 #include <algorithm>
+
+#include "base/log.h"
 
 namespace verbatim::processor {
 namespace {
