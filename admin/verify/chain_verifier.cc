@@ -84,7 +84,7 @@ class Verification {
               n(number),
           "Find out who moved it; give each file of batch " + n(facts->batch) +
               " its own number back, then verify again: files of a moved batch are not looked at.");
-      misplaced_.insert(misplaced_.end(), {number, facts->batch});
+      misplaced_.insert({number, facts->batch});
     }
     if (!facts_.emplace(facts->batch, *facts).second) {
       note(Kind::KIND_INSERTED, number, name,
@@ -97,7 +97,7 @@ class Verification {
   }
 
   void note_bad_manifest(uint64_t number, const std::string& name, const Status& error) {
-    unsound_.push_back(number);
+    unsound_.insert(number);
     if (error.code() == StatusCode::kFailedPrecondition) {
       return note(Kind::KIND_UNREADABLE, number, name, error.message(),
                   "Verify with the newer verbatimctl.");
@@ -107,7 +107,7 @@ class Verification {
   }
 
   void note_unreadable(uint64_t number, const std::string& name, const Status& error) {
-    unsound_.push_back(number);
+    unsound_.insert(number);
     note(Kind::KIND_UNREADABLE, number, name, error.message(),
          "Check the disk and the rights of the folder, then verify again.");
   }
@@ -286,8 +286,13 @@ class Verification {
     return base::batch_of_manifest_name(problem.file()) != 0;
   }
   bool is_unsound_between(uint64_t before, uint64_t batch) const {
-    return std::any_of(unsound_.begin(), unsound_.end(),
-                       [&](uint64_t one) { return one > before && one < batch; });
+    const auto next = unsound_.upper_bound(before);
+    return next != unsound_.end() && *next < batch;
+  }
+  // Gaps are noted in ascending order.
+  bool is_in_gap(uint64_t batch) const {
+    const auto next = std::upper_bound(gaps_.begin(), gaps_.end(), std::pair(batch, UINT64_MAX));
+    return next != gaps_.begin() && std::prev(next)->second >= batch;
   }
 
   // --- the newest end, and what nobody names
@@ -323,15 +328,8 @@ class Verification {
     for (const std::string& name : names) {
       const uint64_t batch = base::batch_of_name(name);
       // Their manifest is named already.
-      const auto is_known = [batch](uint64_t one) { return one == batch; };
-      if (std::any_of(unsound_.begin(), unsound_.end(), is_known) ||
-          std::any_of(misplaced_.begin(), misplaced_.end(), is_known)) {
-        continue;
-      }
-      const bool is_in_gap = std::any_of(gaps_.begin(), gaps_.end(), [batch](const auto& gap) {
-        return batch >= gap.first && batch <= gap.second;
-      });
-      if (is_in_gap) {
+      if (unsound_.contains(batch) || misplaced_.contains(batch)) continue;
+      if (is_in_gap(batch)) {
         note(Kind::KIND_REMOVED, batch, name, "the manifest of its batch is missing",
              "Put the manifest back from a copy.");
       } else {
@@ -386,8 +384,8 @@ class Verification {
   std::string buffer_;
   std::map<uint64_t, ManifestFacts> facts_;  // by the number in the header
   // Numbers whose manifest could not be taken, or is another's.
-  std::vector<uint64_t> unsound_;
-  std::vector<uint64_t> misplaced_;
+  std::set<uint64_t> unsound_;
+  std::set<uint64_t> misplaced_;
   std::vector<std::pair<uint64_t, uint64_t>> gaps_;
   std::set<uint64_t> replaced_;  // numbers that a header names as replaced
   std::vector<WrongFile> wrong_files_;
