@@ -47,6 +47,7 @@ add_library(foreign_tcmalloc INTERFACE)
 if(NOT VERBATIM_SANITIZE)
   target_link_libraries(foreign_tcmalloc INTERFACE
     -Wl,--push-state,--no-as-needed tcmalloc_minimal -Wl,--pop-state)
+  target_compile_definitions(foreign_tcmalloc INTERFACE VERBATIM_HAS_TCMALLOC)
 endif()
 
 # Optional: used by some targets only. REQUIRED where the target is created.

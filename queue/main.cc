@@ -1,6 +1,10 @@
 // verbatim-queue: durable queues for collector and processor.
 // Exit codes: 0 stopped, 1 could not start, 2 wrong flags or configuration, 3 the log is damaged,
 // 4 the log failed while running.
+#if defined(VERBATIM_HAS_TCMALLOC)
+#include <gperftools/malloc_extension.h>
+#endif
+
 #include <chrono>
 #include <memory>
 #include <string>
@@ -23,6 +27,16 @@ constexpr int kExitCannotStart = 1;
 constexpr int kExitDamaged = 3;
 constexpr int kExitLogFailed = 4;
 constexpr std::chrono::milliseconds kWatchInterval{100};
+
+// Buffers of messages are made by the sockets' thread and freed by the core's, so what the threads
+// keep for themselves fills up over hours: 32 MiB, where 4 do.
+void bound_thread_caches() {
+#if defined(VERBATIM_HAS_TCMALLOC)
+  constexpr size_t kThreadCachesMaxBytes = 4 << 20;
+  MallocExtension::instance()->SetNumericProperty("tcmalloc.max_total_thread_cache_bytes",
+                                                  kThreadCachesMaxBytes);
+#endif
+}
 
 QueueServiceOptions options_of(const v1::Queue& config) {
   using std::chrono::milliseconds;
@@ -119,5 +133,6 @@ int main(int argc, char** argv) {
   verbatim::base::install_signal_handlers();
   const auto start = verbatim::base::start_service("verbatim-queue", argc, argv);
   if (!start.arguments) return start.exit_code;
+  verbatim::queue::bound_thread_caches();
   return verbatim::queue::run(start.arguments->config.queue());
 }
