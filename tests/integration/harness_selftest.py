@@ -43,6 +43,12 @@ def a_killed_test_leaves_nothing_behind(folder):
     test = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     pid = int(test.stdout.readline())
     assert os.path.exists(f"/proc/{pid}"), "the process ended with the thread that asked for it"
+
+    # Only what runs already has been told to end with its parent.
+    def runs():
+        with open(f"/proc/{pid}/comm", encoding="ascii") as file:
+            return file.read().strip() == "sleep"
+    wait_until(runs, 10, f"process {pid} to run")
     test.kill()
     test.wait()
 
