@@ -41,13 +41,23 @@ void PutPipeline::set_credit(int64_t count, int64_t bytes) {
 bool PutPipeline::may_send(nanoseconds now) const {
   if (is_draining_ || trouble_ != Trouble::kNone || waiting_.empty()) return false;
   if (now < hold_until_ || in_flight_.size() >= in_flight_max_count_) return false;
-  // A partial batch goes when nothing is in flight: while it is, the next one fills. Two partial
-  // ones on their way gave 64 threads that wait for their puts 0.5 to 0.8 of the rate.
   if (in_flight_.empty()) return true;
   // One batch finds out whether the queue takes puts again.
   if (hold_ != Hold::kNone) return false;
   if (in_flight_bytes_ + options_.batch_max_bytes > credit_bytes_) return false;
-  return waiting_bytes_ >= options_.batch_max_bytes || waiting_.size() >= options_.batch_max_count;
+  if (waiting_bytes_ >= options_.batch_max_bytes) return true;
+  if (single_count_ > 0) return waiting_.size() >= options_.batch_max_count;
+  // A partial batch goes beside others once it has as many puts as all of them: the callers of one
+  // half are served while the other half is on its way, and no small batch costs a frame for long.
+  // 64 threads that wait for their puts: 109,000 puts a second where one partial batch at a time
+  // gave 65,000, and two of any size less than that.
+  return waiting_.size() >= std::min(options_.batch_max_count, in_flight_count());
+}
+
+size_t PutPipeline::in_flight_count() const {
+  size_t count = 0;
+  for (const Batch& batch : in_flight_) count += batch.puts.size();
+  return count;
 }
 
 std::optional<std::string> PutPipeline::next_frame(nanoseconds now, uint64_t& next_request_id) {

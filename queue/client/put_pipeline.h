@@ -122,6 +122,8 @@ class PutPipeline {
   };
 
   bool may_send(std::chrono::nanoseconds now) const;
+  // Puts in flight.
+  size_t in_flight_count() const;
   void make_batch();
   std::string encode(const Batch& batch) const;
   void on_results(Batch& batch, const v1::PutReply& reply);

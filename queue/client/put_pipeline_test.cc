@@ -95,20 +95,34 @@ class PutPipelineOfOnesTest : public PutPipelineTest {
   PutPipelineOfOnesTest() : PutPipelineTest(1) {}
 };
 
-TEST_F(PutPipelineTest, PutsTravelTogetherWhileOthersAreInFlight) {
+TEST_F(PutPipelineTest, PutsTravelTogetherOnceTheyAreAsManyAsThoseInFlight) {
   put("a");
   EXPECT_THAT(send(), ElementsAre("1:a"));
   put("b");
+  EXPECT_THAT(send(), ElementsAre("2:b")) << "as many as are in flight";
   put("c");
-  EXPECT_THAT(send(), IsEmpty()) << "one is in flight: wait for company";
+  EXPECT_THAT(send(), IsEmpty()) << "two are in flight: wait for company";
   put("d");
+  EXPECT_THAT(send(), ElementsAre("3:cd"));
   put("e");
-  put("f");
-  EXPECT_THAT(send(), ElementsAre("2:bcde")) << "a full batch goes at once";
   answer(0);
-  EXPECT_THAT(send(), IsEmpty());
+  EXPECT_THAT(send(), IsEmpty()) << "three are in flight still";
   answer(1);
+  answer(2);
+  EXPECT_THAT(send(), ElementsAre("5:e")) << "nothing is in flight: nothing to wait for";
+  answer(3);
   EXPECT_THAT(ends(), ElementsAre("a=1", "b=2", "c=3", "d=4", "e=5"));
+}
+
+TEST_F(PutPipelineTest, AFullBatchGoesAtOnceHoweverManyAreInFlight) {
+  for (const char* text : {"a", "b", "c", "d"}) put(text);
+  EXPECT_THAT(send(), ElementsAre("1:abcd"));
+  for (const char* text : {"e", "f", "g", "h"}) put(text);
+  EXPECT_THAT(send(), ElementsAre("5:efgh"));
+  for (const char* text : {"i", "j", "k"}) put(text);
+  EXPECT_THAT(send(), IsEmpty());
+  put("l");
+  EXPECT_THAT(send(), ElementsAre("9:ijkl"));
 }
 
 TEST_F(PutPipelineOfOnesTest, AFullQueueIsTriedAgainAfterTheDelayUnderTheSameNumbers) {

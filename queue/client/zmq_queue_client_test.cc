@@ -233,6 +233,7 @@ TEST_F(ZmqQueueClientTest, AfterARestartWhatIsStoredIsAskedForAndTheRestSentAnew
   Outcome first = put("a");
   const v1::QueueFrame frame = service_.next();
   Outcome second = put("b");
+  EXPECT_EQ(service_.next().put().first_sequence(), 2u) << "on its way, and lost";
   Outcome third = put("c");
   service_.refuse(frame, v1::REFUSAL_REASON_HELLO_WANTED);
   service_.welcome();
