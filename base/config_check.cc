@@ -71,6 +71,7 @@ std::vector<Listener> listeners_of(const v1::Config& config) {
   }
   all.push_back({"processor.admin_listen", config.processor().admin_listen()});
   all.push_back({"processor.hub_listen", config.processor().hub_listen()});
+  all.push_back({"processor.metrics_listen", config.processor().metrics_listen()});
   return all;
 }
 

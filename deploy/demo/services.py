@@ -38,7 +38,9 @@ class Services:
                           "xcp": [{"name": "prosody", "listen": host(self.xcp_port), "component": "op-demo",
                                    "secret": self.secret}]},
             "processor": {"data_dir": path("processor"), "admin_listen": host(ports["processor_admin"]),
-                          "hub_listen": host(ports["hub"]), "queues": [{"name": "events", "address": tcp(ports["queue"])}],
+                          "hub_listen": host(ports["hub"]), "metrics_listen": host(0), "free_disk_min_bytes": 64 << 20,
+                          "queues": [{"name": "events", "address": tcp(ports["queue"]),
+                                      "admin_address": host(ports["queue_admin"])}],
                           "adapters": [{"name": "xml", "required": True, "interval_ms": 2000}]},
             "adapter_xml": {"hub_address": host(ports["hub"]), "output_dir": self.archive_dir},
         }
