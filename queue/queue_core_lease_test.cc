@@ -109,6 +109,26 @@ TEST_F(QueueLeaseTest, AKeyUnderLeaseWaitsAndOthersGoOn) {
   EXPECT_THAT(bodies(receive()), ElementsAre("a2", "a3"));
 }
 
+TEST_F(QueueLeaseTest, AMessageIsReceivedByItsNumberWhereThatBreaksNoOrder) {
+  store({{"a", "x"}, {"b", "x"}, {"c", "y"}});
+  const auto receive_by = [this](uint64_t lookup_id) {
+    v1::QueueFrame frame = receive_frame(0, 60'000);
+    frame.mutable_receive()->set_lookup_id(lookup_id);
+    return ask_one("c", frame).receive_reply();
+  };
+  EXPECT_THAT(bodies(receive_by(2)), IsEmpty()) << "the key's first message is before it";
+  EXPECT_THAT(bodies(receive_by(9)), IsEmpty()) << "there is no such message";
+  const auto third = receive_by(3);
+  EXPECT_THAT(bodies(third), ElementsAre("c"));
+  EXPECT_THAT(bodies(receive_by(3)), IsEmpty()) << "it is under a lease";
+  const auto first = receive_by(1);
+  EXPECT_THAT(bodies(receive_by(2)), IsEmpty());
+  EXPECT_TRUE(commit(first.lease_id()).has_settle_reply());
+  EXPECT_THAT(bodies(receive_by(2)), ElementsAre("b"));
+  EXPECT_TRUE(commit(third.lease_id()).has_settle_reply());
+  EXPECT_THAT(bodies(receive()), IsEmpty());
+}
+
 TEST_F(QueueLeaseTest, AbortedMessagesComeBackInTheirOldOrder) {
   store({{"1", "a"}, {"2", "b"}, {"3", "a"}, {"4", "b"}});
   const auto lease = receive(3);

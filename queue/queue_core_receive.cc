@@ -40,8 +40,10 @@ bool QueueCore::on_receive(const Request& request) {
   if (refuse_unknown_or_forbidden(request, receive.queue(), false)) return true;
   NamedQueue* queue = store_->find(receive.queue());
   if (refuse_parked(request, *queue)) return true;
-  if (receive.max_count() < 1 || receive.max_count() > kReceiveMaxCount ||
-      receive.max_bytes() < 1 || receive.lease_ms() < 1 || receive.wait_ms() < 0) {
+  const bool is_by_number = receive.lookup_id() != 0;
+  const bool is_bounded = receive.max_count() >= 1 && receive.max_count() <= kReceiveMaxCount &&
+                          receive.max_bytes() >= 1;
+  if ((!is_bounded && !is_by_number) || receive.lease_ms() < 1 || receive.wait_ms() < 0) {
     refuse(request, refused(v1::REFUSAL_REASON_INVALID, "a limit is out of range"), queue);
     return true;
   }
@@ -57,7 +59,15 @@ bool QueueCore::on_receive(const Request& request) {
                 .max_count = receive.max_count(),
                 .max_bytes = std::min(receive.max_bytes(), kReceiveMaxBytes),
                 .lease = std::chrono::milliseconds(receive.lease_ms()),
-                .until = clock_.monotonic() + wait};
+                .until = clock_.monotonic() + wait,
+                .lookup_id = receive.lookup_id()};
+  if (is_by_number) {
+    if (queue->index.is_ready(demand.lookup_id) && may_serve(*queue, demand)) {
+      return serve(*queue, demand);
+    }
+    answer_empty(demand);
+    return true;
+  }
   const bool is_alone = queue->demands.empty();
   if (is_alone && queue->index.has_ready() && may_serve(*queue, demand)) {
     return serve(*queue, demand);
@@ -143,7 +153,9 @@ bool QueueCore::may_serve(NamedQueue& queue, const Demand& demand) {
 
 // Gives messages to one consumer; false: no room for the record that counts the delivery.
 bool QueueCore::serve(NamedQueue& queue, Demand& demand) {
-  MessageIndex::TakeLimits limits{.max_count = demand.max_count, .max_bytes = demand.max_bytes};
+  MessageIndex::TakeLimits limits{
+      .max_count = demand.max_count, .max_bytes = demand.max_bytes, .lookup_id = demand.lookup_id};
+  if (demand.lookup_id != 0) limits.max_count = 1;
   if (demand.is_push) {
     limits.max_count -= demand.unsettled_count;
     limits.max_bytes = std::min(limits.max_bytes - demand.unsettled_bytes, kPushMaxBytes);

@@ -107,10 +107,11 @@ Result<Lease> MemoryQueueClient::receive(const ReceiveOptions& options) {
   Lease lease;
   const auto is_ready = [&]() REQUIRES(core_->mutex) {
     if (!check_consumer().ok()) return true;
-    lease = core_->take(
-        this,
-        {.max_count = options.max_count, .max_bytes = options.max_bytes, .lease = options.lease});
-    return lease.id != 0;
+    lease = core_->take(this, {.max_count = options.max_count,
+                               .max_bytes = options.max_bytes,
+                               .lease = options.lease,
+                               .lookup_id = options.lookup_id});
+    return lease.id != 0 || options.lookup_id != 0;
   };
   for (auto left = options.wait;; left -= kLook) {
     const bool is_done = core_->changed.wait_for(core_->mutex, std::min(left, kLook), is_ready);

@@ -88,7 +88,7 @@ Lease MemoryQueueCore::take(const void* client, const TakeLimits& limits) {
   for (auto& [id, stored] : messages_) {
     if (static_cast<int64_t>(lease.messages.size()) >= limits.max_count) break;
     if (blocked.contains(stored.message.order_key())) continue;
-    if (stored.not_before > now) {
+    if (stored.not_before > now || (limits.lookup_id != 0 && limits.lookup_id != id)) {
       blocked.insert(stored.message.order_key());
       continue;
     }

@@ -49,6 +49,7 @@ class MemoryQueueCore {
     int64_t max_bytes = 0;
     bool is_first_free = true;  // one message is given even if it is beyond max_bytes
     nanoseconds lease{};
+    uint64_t lookup_id = 0;  // not 0: this message alone
   };
   // A lease for this client, or one without messages.
   Lease take(const void* client, const TakeLimits& limits) REQUIRES(mutex);

@@ -69,6 +69,9 @@ struct ReceiveOptions {
   std::chrono::milliseconds lease{30'000};
   // How long to wait for a first message; 0 answers at once.
   std::chrono::milliseconds wait{1'000};
+  // Not 0: this message alone, if nothing before it in its order key is still in the queue;
+  // otherwise no message, at once.
+  uint64_t lookup_id = 0;
 };
 
 struct Lease {

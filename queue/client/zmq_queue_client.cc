@@ -112,6 +112,7 @@ Result<Lease> ZmqQueueClient::receive(const ReceiveOptions& options) {
   receive.set_max_bytes(options.max_bytes);
   receive.set_lease_ms(options.lease.count());
   receive.set_wait_ms(options.wait.count());
+  receive.set_lookup_id(options.lookup_id);
   Waiter<Result<v1::QueueFrame>> waiter;
   RETURN_IF_ERROR(call(std::move(frame), options.wait, waiter.callback()));
   ASSIGN_OR_RETURN(v1::QueueFrame answer, waiter.wait());

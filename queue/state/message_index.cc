@@ -218,7 +218,27 @@ void MessageIndex::add(const NewMessage& message) {
   update_ready(added.lane);
 }
 
+bool MessageIndex::is_ready(uint64_t lookup_id) const {
+  const IndexedMessage* message = find(lookup_id);
+  return message != nullptr && ready_.contains({lookup_id, message->lane});
+}
+
+void MessageIndex::lease(IndexedMessage& message, uint64_t lease_id) {
+  ++lanes_[message.lane].leased_count;
+  ++leased_count_;
+  if (message.delivery_count < std::numeric_limits<uint16_t>::max()) ++message.delivery_count;
+  message.lease = static_cast<uint32_t>(lease_id);
+  message.state = MessageState::kLeased;
+}
+
 std::vector<uint64_t> MessageIndex::take(const TakeLimits& limits, uint64_t lease_id) {
+  if (limits.lookup_id != 0) {
+    CHECK(is_ready(limits.lookup_id), "only a message that is ready is taken by its number");
+    IndexedMessage& message = *slot(limits.lookup_id);
+    set_unready(message.lane);
+    lease(message, lease_id);
+    return {limits.lookup_id};
+  }
   std::vector<uint64_t> taken;
   taken.reserve(static_cast<size_t>(std::clamp<int64_t>(limits.max_count, 0, kTakeUsualCount)));
   // What lanes go on with after their first message of this lease: the same lease may have it, no
@@ -238,11 +258,7 @@ std::vector<uint64_t> MessageIndex::take(const TakeLimits& limits, uint64_t leas
     } else {
       set_unready(lane_number);
     }
-    ++lanes_[lane_number].leased_count;
-    ++leased_count_;
-    if (message.delivery_count < std::numeric_limits<uint16_t>::max()) ++message.delivery_count;
-    message.lease = static_cast<uint32_t>(lease_id);
-    message.state = MessageState::kLeased;
+    lease(message, lease_id);
     taken.push_back(lookup_id);
     uint64_t next = message.next;
     while (next != 0 && slot(next)->state == MessageState::kGone) next = slot(next)->next;

@@ -101,9 +101,12 @@ class MessageIndex {
   const IndexedMessage* find(uint64_t lookup_id) const;
 
   bool has_ready() const { return !ready_.empty(); }
+  // True if take() would give this message to a lease of its own.
+  bool is_ready(uint64_t lookup_id) const;
   struct TakeLimits {
     int64_t max_count = 0;
     int64_t max_bytes = 0;
+    uint64_t lookup_id = 0;  // not 0: this one alone, which is_ready()
   };
   // Leases messages and raises their delivery counts; at least one if any is ready.
   std::vector<uint64_t> take(const TakeLimits& limits, uint64_t lease_id);
@@ -167,6 +170,7 @@ class MessageIndex {
   IndexedMessage& insert(const NewMessage& message);
   uint32_t lane_for(uint64_t hash);
   void link(uint64_t lookup_id, IndexedMessage& message);
+  void lease(IndexedMessage& message, uint64_t lease_id);
   void unlink_gone(Lane& lane);
   void update_ready(uint32_t lane_number);
   void set_unready(uint32_t lane_number);

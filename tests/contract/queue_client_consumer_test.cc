@@ -56,6 +56,22 @@ TEST_P(QueueClientConsumerContract, AKeyUnderLeaseIsNotGivenToAnyoneElse) {
   EXPECT_THAT(bodies(receive()), ElementsAre("2"));
 }
 
+TEST_P(QueueClientConsumerContract, AMessageIsReceivedByItsNumberIfItsKeyAllowsIt) {
+  const auto first = put_and_wait(message(1, "x"));
+  const auto second = put_and_wait(message(2, "x"));
+  const auto third = put_and_wait(message(3, "y"));
+  ASSERT_TRUE(first && second && third);
+  const auto receive_by = [this](uint64_t lookup_id) {
+    auto lease = client_->receive({.wait = milliseconds(60'000), .lookup_id = lookup_id});
+    EXPECT_TRUE(lease) << lease.error().to_string();
+    return lease ? bodies(*lease) : std::vector<std::string>();
+  };
+  EXPECT_THAT(receive_by(second->lookup_id), ElementsAre());
+  EXPECT_THAT(receive_by(third->lookup_id), ElementsAre("3"));
+  EXPECT_THAT(receive_by(third->lookup_id), ElementsAre());
+  EXPECT_THAT(receive_by(first->lookup_id), ElementsAre("1"));
+}
+
 TEST_P(QueueClientConsumerContract, AnEmptyQueueGivesNoLeaseAfterTheWait) {
   ASSERT_TRUE(put_and_wait(message(1)));
   ASSERT_TRUE(client_->commit(receive().id).ok());
