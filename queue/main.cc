@@ -92,10 +92,27 @@ int run(const v1::Queue& config) {
   QueueServiceOptions options = options_of(config);
   auto probe_key = apply_security(config.security(), options);
   if (!probe_key) return report(probe_key.error());
+  // Opened once the log is, whose lock keeps a second service out of the folder.
+  std::unique_ptr<base::AuditLog> audit;
+  const auto open_audit = [&]() -> Status {
+    if (audit != nullptr) return {};
+    ASSIGN_OR_RETURN(audit,
+                     base::AuditLog::open(files, clock, config.data_dir(), "verbatim-queue"));
+    return {};
+  };
+  options.core.before_queue_made = [&](const std::string& name) -> Status {
+    RETURN_IF_ERROR(open_audit());
+    v1::AuditEntry entry;
+    entry.set_action("queues create");
+    entry.set_subject(name);
+    entry.set_reason("queue.queues of the configuration");
+    return audit->append(std::move(entry)).error();
+  };
   auto service = QueueService::start(files, clock, options);
   if (!service) return report(service.error());
+  if (const Status status = open_audit(); !status.ok()) return report(status);
   auto operations =
-      QueueOperations::start(files, clock, config, **service,
+      QueueOperations::start(files, clock, config, std::move(audit), **service,
                              [endpoint = (*service)->bound_endpoint(), curve = *probe_key] {
                                return connect_probe(endpoint, curve);
                              });

@@ -76,6 +76,7 @@ Status QueueCore::make_configured_queues() {
     RETURN_IF_ERROR(check_queue_name(name));
     if (store_->find(name) != nullptr) continue;
     RETURN_IF_ERROR(check_room_for_queue(name));
+    if (options_.before_queue_made) RETURN_IF_ERROR(options_.before_queue_made(name));
     CHECK(store_->reserve(QueueStore::kRecordBytes, 1), "an empty group takes a record");
     store_->make_queue(name, {});
     RETURN_IF_ERROR(commit_group());

@@ -45,6 +45,8 @@ namespace verbatim::queue {
 struct CoreOptions {
   LogOptions log;
   std::vector<std::string> queues = {"events"};
+  // Called before one of them is made, which is not made after an error: for the audit log.
+  std::function<Status(const std::string&)> before_queue_made;
   int64_t message_max_bytes = 4 * 1024 * 1024;
   std::chrono::milliseconds source_key_window{900'000};
   std::chrono::milliseconds lease_max{300'000};
@@ -122,8 +124,6 @@ class QueueCore {
   // --- for QueueAdminService: queue_core_admin.cc. What changes something has appended its records
   // on return; they are durable when the group open then is done (QueueService::change waits for
   // it). Audit is the caller's part. Errors: admin.proto says them at the calls.
-  // Before create_queue(): kResourceExhausted if the control state has no room for one more.
-  Status check_room_for_queue(const std::string& name) const;
   Status create_queue(const v1::CreateQueueRequest& request);
   Status configure_queue(const v1::ConfigureQueueRequest& request);
   Status switch_queue(const v1::SwitchQueueRequest& request);
@@ -204,6 +204,8 @@ class QueueCore {
   QueueCore(base::FileSystem& file_system, base::Clock& clock, const CoreOptions& options);
   Status check_options() const;
   Status make_configured_queues();
+  // kResourceExhausted if the control state has no room for one more.
+  Status check_room_for_queue(const std::string& name) const;
   void recover_tries();
 
   // --- requests ---

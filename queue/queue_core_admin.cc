@@ -71,6 +71,7 @@ Status QueueCore::create_queue(const v1::CreateQueueRequest& request) {
   if (store_->queues().size() >= kQueueMaxCount) {
     return resource_exhausted("there are 1,024 queues already");
   }
+  RETURN_IF_ERROR(check_room_for_queue(request.queue()));
   if (!store_->reserve(QueueStore::kRecordBytes, 1)) {
     return unavailable("the log is busy: try again");
   }

@@ -106,7 +106,6 @@ class QueueBoundsTest : public testing::QueueCoreFixture {
     return ask(frame);
   }
   Status create(const std::string& name) {
-    RETURN_IF_ERROR(core_->check_room_for_queue(name));
     v1::CreateQueueRequest request;
     request.set_queue(name);
     RETURN_IF_ERROR(core_->create_queue(request));

@@ -255,7 +255,10 @@ bool QueueCore::transfer_one(Transfer& transfer, NamedQueue& from, uint64_t look
   }
   if (!reserve_move(from, lookup_id)) return false;
   NamedQueue* to = target_of(transfer, from, stored);
-  if (to == nullptr && needs_origin) return skip();
+  if (to == nullptr && needs_origin) {
+    transfer.progress.set_homeless_count(transfer.progress.homeless_count() + 1);
+    return skip();
+  }
   if (to == nullptr) {
     if (transfer.to_id != 0) finish_transfer(transfer, "the queue to move to is gone");
     return false;

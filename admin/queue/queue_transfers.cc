@@ -15,12 +15,13 @@ namespace {
 constexpr int kBarWidth = 30;
 constexpr std::chrono::seconds kLineInterval{2};
 
-// `is_to_origin`: each goes to where it came from.
-std::string counts_text(const v1::TransferProgress& progress, bool is_to_origin) {
+std::string counts_text(const v1::TransferProgress& progress) {
   std::string text = human_count(progress.moved_count()) + " moved";
-  if (progress.skipped_count() > 0) {
-    text += ", " + human_count(progress.skipped_count()) + " left (";
-    text += is_to_origin ? "leased, or the queue that they came from is gone)" : "leased)";
+  const int64_t leased_count = progress.skipped_count() - progress.homeless_count();
+  if (leased_count > 0) text += ", " + human_count(leased_count) + " left (leased)";
+  if (progress.homeless_count() > 0) {
+    text += ", " + human_count(progress.homeless_count()) +
+            " left (the queue that they came from is gone: say --to)";
   }
   return text;
 }
@@ -29,10 +30,8 @@ std::string counts_text(const v1::TransferProgress& progress, bool is_to_origin)
 // nothing for scripts.
 class ProgressShow {
  public:
-  ProgressShow(bool is_json, bool is_to_origin)
-      : is_json_(is_json),
-        is_to_origin_(is_to_origin),
-        has_bar_(!is_json && ::isatty(STDOUT_FILENO) == 1) {}
+  explicit ProgressShow(bool is_json)
+      : is_json_(is_json), has_bar_(!is_json && ::isatty(STDOUT_FILENO) == 1) {}
 
   void show(const v1::TransferProgress& progress) {
     if (is_json_ || progress.is_done()) return;
@@ -42,8 +41,7 @@ class ProgressShow {
     } else if (const auto now = std::chrono::steady_clock::now(); now - last_ >= kLineInterval) {
       last_ = now;
       print_text(fmt::format("{} of {} seen, {}\n", human_count(progress.seen_count()),
-                             human_count(progress.total_count()),
-                             counts_text(progress, is_to_origin_)));
+                             human_count(progress.total_count()), counts_text(progress)));
     }
     std::fflush(stdout);
   }
@@ -57,21 +55,20 @@ class ProgressShow {
     const int64_t seen = std::min(progress.seen_count(), total);
     const auto filled = static_cast<size_t>(seen * kBarWidth / total);
     return fmt::format("[{:<{}}] {:>3} %  {}", std::string(filled, '#'), kBarWidth,
-                       seen * 100 / total, counts_text(progress, is_to_origin_));
+                       seen * 100 / total, counts_text(progress));
   }
 
   const bool is_json_;
-  const bool is_to_origin_;
   const bool has_bar_;
   bool is_bar_shown_ = false;
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
 int report_transfer(CommandContext& context, const Result<v1::TransferProgress>& result,
-                    const std::string& sentence, bool is_to_origin) {
+                    const std::string& sentence) {
   if (!result) return report_error(result.error());
   if (context.style.is_json) print_json(*result);
-  const std::string counts = counts_text(*result, is_to_origin);
+  const std::string counts = counts_text(*result);
   if (!result->error().empty()) {
     return report_error(aborted("it ended early, " + counts + ": " + printable(result->error())));
   }
@@ -95,22 +92,19 @@ std::string transfer_sentence(const v1::TransferRequest& request) {
 }  // namespace
 
 int delete_queue(CommandContext& context, const v1::DeleteQueueRequest& request) {
-  ProgressShow show(context.style.is_json, false);
+  ProgressShow show(context.style.is_json);
   const auto result = context.client.delete_queue(
       request, [&show](const v1::TransferProgress& progress) { show.show(progress); });
   show.finish();
-  return report_transfer(context, result, "Queue " + printable(request.queue()) + " is deleted",
-                         false);
+  return report_transfer(context, result, "Queue " + printable(request.queue()) + " is deleted");
 }
 
 int transfer_messages(CommandContext& context, const v1::TransferRequest& request) {
-  const bool is_to_origin =
-      request.kind() == v1::TransferRequest::KIND_REDRIVE && request.to_queue().empty();
-  ProgressShow show(context.style.is_json, is_to_origin);
+  ProgressShow show(context.style.is_json);
   const auto result = context.client.transfer(
       request, [&show](const v1::TransferProgress& progress) { show.show(progress); });
   show.finish();
-  return report_transfer(context, result, transfer_sentence(request), is_to_origin);
+  return report_transfer(context, result, transfer_sentence(request));
 }
 
 }  // namespace verbatim::admin

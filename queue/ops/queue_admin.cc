@@ -74,6 +74,7 @@ std::string transfer_detail(const v1::TransferRequest& request) {
 std::string progress_facts(const v1::TransferProgress& progress) {
   return "moved=" + std::to_string(progress.moved_count()) +
          " skipped=" + std::to_string(progress.skipped_count()) +
+         " homeless=" + std::to_string(progress.homeless_count()) +
          (progress.error().empty() ? "" : " error=\"" + progress.error() + "\"");
 }
 
@@ -180,10 +181,7 @@ grpc::Status QueueAdminService::CreateQueue(grpc::ServerContext* context,
                       .subject = request->queue(),
                       .detail = request->settings().ShortDebugString(),
                       .reason = request->reason()},
-                     [request](QueueCore& core) -> Status {
-                       RETURN_IF_ERROR(core.check_room_for_queue(request->queue()));
-                       return core.create_queue(*request);
-                     });
+                     [request](QueueCore& core) { return core.create_queue(*request); });
 }
 
 grpc::Status QueueAdminService::ConfigureQueue(grpc::ServerContext* context,

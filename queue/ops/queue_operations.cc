@@ -9,11 +9,11 @@ namespace verbatim::queue {
 
 Result<std::unique_ptr<QueueOperations>> QueueOperations::start(
     base::FileSystem& file_system, base::Clock& clock, const v1::Queue& config,
-    QueueService& service, std::function<Result<std::unique_ptr<QueueClient>>()> connect) {
+    std::unique_ptr<base::AuditLog> audit, QueueService& service,
+    std::function<Result<std::unique_ptr<QueueClient>>()> connect) {
   std::unique_ptr<QueueOperations> all(new QueueOperations(clock, service));
   all->started_unix_ns_ = clock.unix_now_ns();
-  ASSIGN_OR_RETURN(all->audit_,
-                   base::AuditLog::open(file_system, clock, config.data_dir(), "verbatim-queue"));
+  all->audit_ = std::move(audit);
   ASSIGN_OR_RETURN(
       all->alarms_,
       base::AlarmRegistry::open(file_system, clock, base::join_path(config.data_dir(), "alarms")));

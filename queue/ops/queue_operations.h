@@ -26,12 +26,13 @@ namespace verbatim::queue {
 
 class QueueOperations {
  public:
-  // Opens audit log and alarms and starts everything but the admin calls' server. `connect` makes
-  // the probe's client. The service and the others outlive this. Errors: those of the disk and of
+  // Opens the alarms and starts everything but the admin calls' server. `connect` makes the probe's
+  // client. The service and the others outlive this. Errors: those of the disk and of
   // MetricsServer::start.
   static Result<std::unique_ptr<QueueOperations>> start(
       base::FileSystem& file_system, base::Clock& clock, const v1::Queue& config,
-      QueueService& service, std::function<Result<std::unique_ptr<QueueClient>>()> connect);
+      std::unique_ptr<base::AuditLog> audit, QueueService& service,
+      std::function<Result<std::unique_ptr<QueueClient>>()> connect);
   // Stops.
   ~QueueOperations();
   void stop();
