@@ -27,6 +27,7 @@ constexpr int kExitCannotStart = 1;
 constexpr int kExitDamaged = 3;
 constexpr int kExitLogFailed = 4;
 constexpr std::chrono::milliseconds kWatchInterval{100};
+constexpr std::chrono::seconds kReleaseInterval{60};
 
 // Buffers of messages are made by the sockets' thread and freed by the core's, so what the threads
 // keep for themselves fills up over hours: 32 MiB, where 4 do.
@@ -35,6 +36,14 @@ void bound_thread_caches() {
   constexpr size_t kThreadCachesMaxBytes = 4 << 20;
   MallocExtension::instance()->SetNumericProperty("tcmalloc.max_total_thread_cache_bytes",
                                                   kThreadCachesMaxBytes);
+#endif
+}
+
+// What a burst has left behind goes back to the system; else each larger burst raises for good what
+// the service is seen to hold.
+void release_free_memory() {
+#if defined(VERBATIM_HAS_TCMALLOC)
+  MallocExtension::instance()->ReleaseFreeMemory();
 #endif
 }
 
@@ -132,8 +141,12 @@ int run(const v1::Queue& config) {
   LOG_INFO("verbatim-queue is ready listen={} admin_listen={} metrics_listen={}",
            (*service)->bound_endpoint(), (*grpc)->bound_address(),
            (*operations)->metrics_address());
+  auto released = clock.monotonic();
   while (base::wait_for_stop_signal(kWatchInterval) == 0) {
     if (!(*service)->failure().ok()) return kExitLogFailed;
+    if (clock.monotonic() - released < kReleaseInterval) continue;
+    release_free_memory();
+    released = clock.monotonic();
   }
   LOG_INFO("verbatim-queue is stopping");
   // First of all, so that clients hear at once that the service stops.
