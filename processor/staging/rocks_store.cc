@@ -21,9 +21,9 @@ namespace {
 
 // The first name is RocksDB's own for the family that always exists.
 constexpr std::array<const char*, kFamilyCount> kFamilyNames = {
-    "default",       "events",           "index",      "positions", "exceptions",
-    "source_keys",   "source_key_order", "sources",    "adapters",  "seals",
-    "conversations", "participation",    "quarantine", "audit"};
+    "default",          "events",  "index",    "positions", "exceptions",    "source_keys",
+    "source_key_order", "sources", "adapters", "seals",     "conversations", "participation",
+    "quarantine",       "audit",   "holds",    "kept"};
 
 constexpr size_t kMiB = 1024 * 1024;
 

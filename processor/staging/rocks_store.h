@@ -41,8 +41,10 @@ enum class Family : size_t {
   kParticipation,
   kQuarantine,
   kAudit,
+  kHolds,
+  kKept,
 };
-inline constexpr size_t kFamilyCount = 14;
+inline constexpr size_t kFamilyCount = 16;
 
 class RocksStore;
 

@@ -87,6 +87,13 @@ Status Staging::put_audit(v1::AuditRow row, WriteSet& writes) {
   return {};
 }
 
+Status Staging::audit_first(v1::AuditRow row) {
+  Changes changes(*store_);
+  RETURN_IF_ERROR(put_audit(std::move(row), changes.writes));
+  const Status status = commit(changes, /*is_synced=*/true);
+  return status.ok() ? status : spoil(status);
+}
+
 Result<EventIndex> Staging::index_of(uint64_t sequence) const {
   ASSIGN_OR_RETURN(const auto bytes, store_->load(Family::kIndex, number_key(sequence)));
   if (!bytes) {

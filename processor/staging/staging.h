@@ -9,7 +9,8 @@
 //    its header is stored, its body is the events' stored bytes, the digest over both is checked at
 //    every load.
 // I4 An event is deleted only after every required adapter has acknowledged it (or has it in
-//    quarantine, where a copy stays), durably; with no required adapter nothing is deleted.
+//    quarantine, where a copy stays), durably; with no required adapter nothing is deleted. What a
+//    hold covers then is copied to the family `kept` in the same write.
 // I5 Each event is in exactly one state: archived > quarantined > staged. The counters change in
 //    the same write as the rows; accounting(recount) counts the rows and compares.
 // I6 After a failed write the object refuses everything (fatal()): memory may be ahead of the disk.
@@ -20,15 +21,18 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "base/caller.h"
 #include "base/clock.h"
 #include "base/mutex.h"
 #include "base/status.h"
@@ -156,6 +160,20 @@ class Staging {
   // Deletes what all have passed; see I4. A crash leaves the rest for the next call.
   Status delete_archived();
 
+  // Holds. Audited, durably, before they take effect; durable at return. Errors: kInvalidArgument,
+  // kNotFound.
+  Result<v1::HoldInfo> add_hold(const v1::AddHoldRequest& request, const base::Caller& caller);
+  // Deletes the copies that no other hold covers before it returns; a crash leaves the rest to the
+  // next opening.
+  Result<v1::ReleaseHoldResponse> release_hold(const v1::ReleaseHoldRequest& request,
+                                               const base::Caller& caller);
+  // Without what only the keeper of the queues' flags knows.
+  Result<v1::ListHoldsResponse> holds() const;
+  bool has_holds() const;
+  // Whether this store has set the hold flag of the queue, and so may take it back. Durable.
+  bool has_set_queue_hold(const std::string& queue) const;
+  Status note_queue_hold(const std::string& queue, bool is_set);
+
   // Reading for people.
   Result<v1::GetAccountingResponse> accounting(bool recount);
   // Without what only the hub knows (state, instance, retries).
@@ -165,6 +183,17 @@ class Staging {
   Result<std::vector<v1::EventInfo>> newest_events(int count) const;
   Result<std::vector<v1::EventInfo>> events_above(uint64_t sequence, int count) const;
   std::vector<std::string> notices() const;
+  // What the store has, by filter; bounded parts (admin.proto).
+  Result<v1::ListStagedResponse> list_staged(const v1::ListStagedRequest& request) const;
+  // Without what only the files folder knows.
+  Result<v1::ListFilesResponse> list_files(const v1::ListFilesRequest& request) const;
+  Result<v1::ListBatchesResponse> batches(const v1::ListBatchesRequest& request) const;
+  Result<v1::ListAuditResponse> audit(const v1::ListAuditRequest& request) const;
+  // With content: an audit row is durable before they return. Errors: kNotFound, kInvalidArgument.
+  Result<v1::ShowEventResponse> show_event(const v1::ShowEventRequest& request,
+                                           const base::Caller& caller);
+  Result<v1::TraceMessageResponse> trace_message(const v1::TraceMessageRequest& request,
+                                                 const base::Caller& caller);
 
  private:
   struct Adapter {
@@ -216,6 +245,8 @@ class Staging {
   Result<Adapter*> find_adapter(const std::string& name) REQUIRES(mutex_);
   Result<const Adapter*> find_adapter(const std::string& name) const REQUIRES(mutex_);
   Status put_audit(v1::AuditRow row, WriteSet& writes) REQUIRES(mutex_);
+  // Durable at return: the entry of a change that comes next.
+  Status audit_first(v1::AuditRow row) REQUIRES(mutex_);
   Result<EventIndex> index_of(uint64_t sequence) const;
 
   // staging_intake.cc
@@ -260,6 +291,7 @@ class Staging {
   Status advance_archive(Changes& changes) REQUIRES(mutex_);
   Status archive_event(uint64_t sequence, uint32_t reference, Changes& changes) REQUIRES(mutex_);
   Status delete_archived_locked() REQUIRES(mutex_);
+  Status delete_piece(uint64_t target, Changes& changes, bool is_synced) REQUIRES(mutex_);
   uint64_t deletion_target(uint64_t archived_bytes, std::vector<std::string>& overtaken) const
       REQUIRES(mutex_);
   Status accept_overtaken(const std::string& name) REQUIRES(mutex_);
@@ -289,6 +321,35 @@ class Staging {
   Status keep_quarantined(const std::string& name, Adapter& adapter, const SealedBatch& rejected,
                           const std::string& reason, Changes& changes) REQUIRES(mutex_);
 
+  // staging_holds.cc
+  Status load_holds() REQUIRES(mutex_);
+  bool is_held(const v1::Envelope& envelope) const REQUIRES(mutex_);
+  static v1::HoldInfo describe_hold(uint64_t number, const v1::HoldRow& row);
+  Result<v1::ReleaseHoldResponse> finish_releases();
+  Result<uint64_t> release_some(uint64_t from, v1::ReleaseHoldResponse& response) REQUIRES(mutex_);
+  Result<uint64_t> keep_held(uint64_t first, uint64_t last, Changes& changes, bool& is_any)
+      REQUIRES(mutex_);
+  void keep(uint64_t sequence, std::string stored_event, uint32_t source_ref, Changes& changes)
+      REQUIRES(mutex_);
+  Status keep_leaving(uint64_t sequence, const v1::QuarantineRow& row, Changes& changes)
+      REQUIRES(mutex_);
+
+  // staging_list.cc
+  struct FoundEvent {
+    uint64_t sequence = 0;
+    v1::EventInfo::Place place = v1::EventInfo::PLACE_UNSPECIFIED;
+    std::string_view stored_event;
+  };
+  // Calls `visit` for each event from `from` on that the store has, copies included, each once, in
+  // order, from one view of the store, until it gives false.
+  using VisitEvent = std::function<bool(const FoundEvent&)>;
+  Status for_each_event(uint64_t from, const VisitEvent& visit) const;
+  std::map<uint64_t, v1::HoldFilter> hold_filters() const;
+
+  // staging_batches.cc
+  Status add_batches(const std::string& name, const Adapter& adapter, uint64_t only,
+                     v1::ListBatchesResponse& response) const REQUIRES(mutex_);
+
   // staging_adapters.cc
   Status change_adapter(const v1::UpdateAdapterRequest& request, Changes& changes) REQUIRES(mutex_);
   Status remove_adapter(const std::string& name, Changes& changes) REQUIRES(mutex_);
@@ -309,6 +370,7 @@ class Staging {
   std::map<uint64_t, std::set<std::string>> quarantined_ GUARDED_BY(mutex_);
   // Of events that count as quarantined for good: how many adapters have them.
   std::map<uint64_t, uint32_t> final_counts_ GUARDED_BY(mutex_);
+  std::map<uint64_t, v1::HoldRow> holds_ GUARDED_BY(mutex_);
   ParticipationBook book_ GUARDED_BY(mutex_);
   // Names as stored; bounded, only saves writes.
   std::unordered_map<std::string, std::string> conversation_names_ GUARDED_BY(mutex_);

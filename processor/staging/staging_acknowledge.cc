@@ -228,22 +228,39 @@ Status Staging::delete_archived_locked() {
   const uint64_t target = deletion_target(front.total_bytes, overtaken);
   if (target <= state_.deleted_through()) return {};
   ASSIGN_OR_RETURN(const EventIndex index, index_of(target));
-  Changes changes(*store_);
-  for (const std::string& name : overtaken) overtake(name, target, index.total_bytes, changes);
-  remove_events(state_.deleted_through() + 1, target, changes.writes);
-  state_.set_deleted_through(target);
-  state_.set_deleted_bytes(index.total_bytes);
-  for (const auto& [conversation, joined] : book_.purge(target)) {
-    changes.writes.remove(Family::kParticipation, named_key(conversation, joined));
+  while (state_.deleted_through() < target) {
+    Changes changes(*store_);
+    for (const std::string& name : overtaken) overtake(name, target, index.total_bytes, changes);
+    const bool is_synced = !overtaken.empty();
+    overtaken.clear();
+    RETURN_IF_ERROR(delete_piece(target, changes, is_synced));
   }
-  // Deletion decides nothing (a crash repeats it), unless it skips events of an adapter.
-  RETURN_IF_ERROR(commit(changes, !overtaken.empty()));
   constexpr uint64_t kFileDropBytes = 256ULL << 20;
   if (state_.deleted_bytes() - last_file_drop_bytes_ >= kFileDropBytes) {
     last_file_drop_bytes_ = state_.deleted_bytes();
     store_->drop_files_below(Family::kEvents, number_key(target + 1));
   }
   return {};
+}
+
+// One write: everything up to the target or, while there are holds, as much as one write should
+// keep.
+Status Staging::delete_piece(uint64_t target, Changes& changes, bool is_synced) {
+  const uint64_t first = state_.deleted_through() + 1;
+  uint64_t last = target;
+  if (!holds_.empty()) {
+    ASSIGN_OR_RETURN(last, keep_held(first, target, changes, is_synced));
+  }
+  ASSIGN_OR_RETURN(const EventIndex index, index_of(last));
+  remove_events(first, last, changes.writes);
+  state_.set_deleted_through(last);
+  state_.set_deleted_bytes(index.total_bytes);
+  for (const auto& [conversation, joined] : book_.purge(last)) {
+    changes.writes.remove(Family::kParticipation, named_key(conversation, joined));
+  }
+  // Deletion decides nothing (a crash repeats it), unless it skips events of an adapter. Copies
+  // must be on the disk before files of the originals go.
+  return commit(changes, is_synced);
 }
 
 // An optional adapter does not get what is deleted: a skipped record says how much.

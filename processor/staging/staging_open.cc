@@ -48,6 +48,7 @@ Result<std::unique_ptr<Staging>> Staging::open(const StagingOptions& options) {
     RETURN_IF_ERROR(staging->settle_quarantined());
     RETURN_IF_ERROR(staging->delete_archived_locked());
   }
+  RETURN_IF_ERROR(staging->finish_releases().error());
   return staging;
 }
 
@@ -75,6 +76,7 @@ Status Staging::load_state() {
   RETURN_IF_ERROR(load_positions());
   RETURN_IF_ERROR(load_adapters());
   RETURN_IF_ERROR(load_quarantine());
+  RETURN_IF_ERROR(load_holds());
   return load_participation();
 }
 

@@ -2,36 +2,11 @@
 #include <algorithm>
 
 #include "base/hex.h"
+#include "processor/staging/event_info.h"
 #include "processor/staging/keys.h"
 #include "processor/staging/staging.h"
 
 namespace verbatim::processor {
-namespace {
-
-Result<v1::EventInfo> describe(std::string_view bytes) {
-  v1::StoredEvent stored;
-  v1::Envelope envelope;
-  RETURN_IF_ERROR(parse_row(bytes, "events", stored));
-  RETURN_IF_ERROR(parse_row(stored.envelope(), "events (envelope)", envelope));
-  v1::EventInfo info;
-  info.set_sequence(stored.sequence());
-  info.set_event_id(envelope.event_id());
-  info.set_kind(envelope.kind());
-  info.set_phase(envelope.phase());
-  info.set_role(envelope.role());
-  info.set_source(envelope.source());
-  info.set_conversation_kind(envelope.conversation_kind());
-  info.set_conversation_key(envelope.conversation_key());
-  info.set_actor(envelope.actor().normalised());
-  info.set_accept_time_unix_ns(envelope.accept_time_unix_ns());
-  info.set_staged_unix_ns(stored.staged_unix_ns());
-  info.set_bytes(static_cast<int64_t>(bytes.size()));
-  info.set_is_late(stored.is_late());
-  return info;
-}
-
-}  // namespace
-
 std::vector<v1::AdapterInfo> Staging::adapters() const {
   base::MutexLock lock(mutex_);
   std::vector<v1::AdapterInfo> infos;
@@ -69,7 +44,7 @@ Result<std::vector<v1::QuarantinedEvent>> Staging::quarantined(const std::string
     v1::QuarantineRow row;
     parsed = parse_row(value, "quarantine", row);
     if (!parsed.ok()) return false;
-    const auto info = describe(row.stored_event());
+    const auto info = describe_event(row.stored_event());
     v1::QuarantinedEvent& event = events.emplace_back();
     event.set_adapter(name_of(key));
     event.set_sequence(number_of(key));
@@ -92,7 +67,7 @@ Result<std::vector<v1::EventInfo>> Staging::newest_events(int count) const {
   Status parsed;
   if (count <= 0) return events;
   RETURN_IF_ERROR(store_->for_each_from_last(Family::kEvents, [&](auto, auto value) {
-    auto info = describe(value);
+    auto info = describe_event(value);
     parsed = info.error();
     if (info) events.push_back(*std::move(info));
     return parsed.ok() && events.size() < static_cast<size_t>(count);
@@ -107,7 +82,7 @@ Result<std::vector<v1::EventInfo>> Staging::events_above(uint64_t sequence, int 
   Status parsed;
   RETURN_IF_ERROR(
       store_->for_each(Family::kEvents, number_key(sequence + 1), [&](auto, auto value) {
-        auto info = describe(value);
+        auto info = describe_event(value);
         parsed = info.error();
         if (info) events.push_back(*std::move(info));
         return parsed.ok() && events.size() < static_cast<size_t>(count);

@@ -136,6 +136,7 @@ Result<std::vector<std::string>> Staging::load_bodies(const std::string& name, b
 Status Staging::settle_release(const std::string& name, Adapter& adapter, Changes& changes) {
   const uint64_t sequence = first_of(adapter.sealed->row);
   ASSIGN_OR_RETURN(const v1::QuarantineRow row, load_quarantined(name, sequence));
+  RETURN_IF_ERROR(keep_leaving(sequence, row, changes));
   changes.writes.remove(Family::kQuarantine, named_key(name, sequence));
   adapter.released.erase(sequence);
   adapter.row.set_quarantined(adapter.row.quarantined() - 1);

@@ -2,28 +2,15 @@
 
 #include <utility>
 
+#include "base/caller.h"
 #include "base/log.h"
 
 namespace verbatim::queue {
 namespace {
 
-constexpr size_t kUserMaxBytes = 64;
 constexpr size_t kSubjectMaxBytes = 256;
 constexpr size_t kReasonMaxBytes = 1'024;
 constexpr size_t kDetailMaxBytes = 8 * 1'024;
-constexpr const char* kUserKey = "verbatim-user";
-
-// The name that the client gives of itself: nothing proves it.
-std::string user_of(const grpc::ServerContext& context) {
-  const auto found = context.client_metadata().find(kUserKey);
-  if (found == context.client_metadata().end()) return "";
-  std::string user(found->second.data(), found->second.size());
-  user.resize(std::min(user.size(), kUserMaxBytes));
-  for (char& c : user) {
-    if (c <= 0x20 || c >= 0x7f) c = '?';
-  }
-  return user;
-}
 
 }  // namespace
 
@@ -34,8 +21,9 @@ Result<AuditedChange> AuditedChange::begin(base::AuditLog& log, const grpc::Serv
     return invalid_argument("a name takes at most 256 bytes, a reason 1,024, a filter 8,192");
   }
   v1::AuditEntry entry;
-  entry.set_peer(context.peer());
-  entry.set_user(user_of(context));
+  base::Caller caller = base::caller_of(context);
+  entry.set_peer(std::move(caller.peer));
+  entry.set_user(std::move(caller.user));
   entry.set_action(std::move(request.action));
   entry.set_subject(std::move(request.subject));
   entry.set_detail(std::move(request.detail));
