@@ -14,6 +14,8 @@
 namespace verbatim::admin {
 namespace {
 
+// Looks through the whole store, too.
+constexpr std::chrono::minutes kScanTimeout{10};
 constexpr std::chrono::minutes kRecountTimeout{10};
 constexpr int kMessageMaxBytes = 64 << 20;
 constexpr const char* kUserKey = "verbatim-user";
@@ -193,11 +195,21 @@ Result<v1::TrimJournalResponse> AdminClient::trim_journal(const v1::TrimJournalR
   return stubs_->ask_queue<v1::TrimJournalResponse>(&v1::QueueAdmin::Stub::TrimJournal, request);
 }
 
-Result<v1::ListAlarmsResponse> AdminClient::list_alarms(const v1::ListAlarmsRequest& request) {
+Result<v1::ListAlarmsResponse> AdminClient::list_alarms(ServiceKind kind,
+                                                        const v1::ListAlarmsRequest& request) {
+  if (kind == ServiceKind::kProcessor) {
+    return stubs_->call(kind, *stubs_->processor, &v1::ProcessorAdmin::Stub::ListAlarms, request,
+                        stubs_->timeout);
+  }
   return stubs_->ask_queue<v1::ListAlarmsResponse>(&v1::QueueAdmin::Stub::ListAlarms, request);
 }
 
-Result<v1::ListAuditResponse> AdminClient::list_audit(const v1::ListAuditRequest& request) {
+Result<v1::ListAuditResponse> AdminClient::list_audit(ServiceKind kind,
+                                                      const v1::ListAuditRequest& request) {
+  if (kind == ServiceKind::kProcessor) {
+    return stubs_->call(kind, *stubs_->processor, &v1::ProcessorAdmin::Stub::ListAudit, request,
+                        stubs_->timeout);
+  }
   return stubs_->ask_queue<v1::ListAuditResponse>(&v1::QueueAdmin::Stub::ListAudit, request);
 }
 
@@ -249,6 +261,58 @@ Result<v1::ReleaseQuarantineResponse> AdminClient::release_quarantine(
     const v1::ReleaseQuarantineRequest& request) {
   return stubs_->call(ServiceKind::kProcessor, *stubs_->processor,
                       &v1::ProcessorAdmin::Stub::ReleaseQuarantine, request, stubs_->timeout);
+}
+
+Result<v1::AddHoldResponse> AdminClient::add_hold(const v1::AddHoldRequest& request) {
+  return stubs_->call(ServiceKind::kProcessor, *stubs_->processor,
+                      &v1::ProcessorAdmin::Stub::AddHold, request, stubs_->timeout);
+}
+
+Result<v1::ListHoldsResponse> AdminClient::list_holds(const v1::ListHoldsRequest& request) {
+  return stubs_->call(ServiceKind::kProcessor, *stubs_->processor,
+                      &v1::ProcessorAdmin::Stub::ListHolds, request, kScanTimeout);
+}
+
+Result<v1::ReleaseHoldResponse> AdminClient::release_hold(const v1::ReleaseHoldRequest& request) {
+  return stubs_->call(ServiceKind::kProcessor, *stubs_->processor,
+                      &v1::ProcessorAdmin::Stub::ReleaseHold, request, kScanTimeout);
+}
+
+Result<v1::ListStagedResponse> AdminClient::list_staged(const v1::ListStagedRequest& request) {
+  return stubs_->call(ServiceKind::kProcessor, *stubs_->processor,
+                      &v1::ProcessorAdmin::Stub::ListStaged, request, kScanTimeout);
+}
+
+Result<v1::ShowEventResponse> AdminClient::show_event(const v1::ShowEventRequest& request) {
+  return stubs_->call(ServiceKind::kProcessor, *stubs_->processor,
+                      &v1::ProcessorAdmin::Stub::ShowEvent, request, stubs_->timeout);
+}
+
+Result<v1::TraceMessageResponse> AdminClient::trace_message(
+    const v1::TraceMessageRequest& request) {
+  return stubs_->call(ServiceKind::kProcessor, *stubs_->processor,
+                      &v1::ProcessorAdmin::Stub::TraceMessage, request, kScanTimeout);
+}
+
+Result<v1::ListBatchesResponse> AdminClient::list_batches(const v1::ListBatchesRequest& request) {
+  return stubs_->call(ServiceKind::kProcessor, *stubs_->processor,
+                      &v1::ProcessorAdmin::Stub::ListBatches, request, stubs_->timeout);
+}
+
+Result<v1::ListFilesResponse> AdminClient::list_files(const v1::ListFilesRequest& request) {
+  return stubs_->call(ServiceKind::kProcessor, *stubs_->processor,
+                      &v1::ProcessorAdmin::Stub::ListFiles, request, kScanTimeout);
+}
+
+Result<v1::ReplayAdapterResponse> AdminClient::replay_adapter(
+    const v1::ReplayAdapterRequest& request) {
+  return stubs_->call(ServiceKind::kProcessor, *stubs_->processor,
+                      &v1::ProcessorAdmin::Stub::ReplayAdapter, request, kScanTimeout);
+}
+
+Result<v1::DrainResponse> AdminClient::drain(const v1::DrainRequest& request) {
+  return stubs_->call(ServiceKind::kProcessor, *stubs_->processor, &v1::ProcessorAdmin::Stub::Drain,
+                      request, stubs_->timeout);
 }
 
 Status AdminClient::tail_events(

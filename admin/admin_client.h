@@ -28,7 +28,7 @@ struct AdminAddresses {
 
 class AdminClient {
  public:
-  // `timeout` bounds each call but recounts and tails.
+  // `timeout` bounds each call but recounts, tails, and those that look through the whole store.
   AdminClient(AdminAddresses addresses, std::chrono::milliseconds timeout);
   ~AdminClient();
   AdminClient(const AdminClient&) = delete;
@@ -45,8 +45,10 @@ class AdminClient {
   Result<v1::DestroyDeadLettersResponse> destroy_dead_letters(
       const v1::DestroyDeadLettersRequest& request);
   Result<v1::TrimJournalResponse> trim_journal(const v1::TrimJournalRequest& request);
-  Result<v1::ListAlarmsResponse> list_alarms(const v1::ListAlarmsRequest& request);
-  Result<v1::ListAuditResponse> list_audit(const v1::ListAuditRequest& request);
+  // Of the queue or the processor.
+  Result<v1::ListAlarmsResponse> list_alarms(ServiceKind kind,
+                                             const v1::ListAlarmsRequest& request);
+  Result<v1::ListAuditResponse> list_audit(ServiceKind kind, const v1::ListAuditRequest& request);
   // Hand over each progress as it comes and give the last one. Without a deadline once the service
   // has been reached; a caller that ends meanwhile ends the transfer.
   using OnProgress = std::function<void(const v1::TransferProgress&)>;
@@ -62,6 +64,16 @@ class AdminClient {
   Result<v1::ListQuarantineResponse> list_quarantine(const v1::ListQuarantineRequest& request);
   Result<v1::ReleaseQuarantineResponse> release_quarantine(
       const v1::ReleaseQuarantineRequest& request);
+  Result<v1::AddHoldResponse> add_hold(const v1::AddHoldRequest& request);
+  Result<v1::ListHoldsResponse> list_holds(const v1::ListHoldsRequest& request = {});
+  Result<v1::ReleaseHoldResponse> release_hold(const v1::ReleaseHoldRequest& request);
+  Result<v1::ListStagedResponse> list_staged(const v1::ListStagedRequest& request);
+  Result<v1::ShowEventResponse> show_event(const v1::ShowEventRequest& request);
+  Result<v1::TraceMessageResponse> trace_message(const v1::TraceMessageRequest& request);
+  Result<v1::ListBatchesResponse> list_batches(const v1::ListBatchesRequest& request);
+  Result<v1::ListFilesResponse> list_files(const v1::ListFilesRequest& request);
+  Result<v1::ReplayAdapterResponse> replay_adapter(const v1::ReplayAdapterRequest& request);
+  Result<v1::DrainResponse> drain(const v1::DrainRequest& request);
   // Hands over each response as it comes; ends when the stream ends or `on_response` gives false.
   // With `follow` there is no deadline once the service has been reached.
   Status tail_events(const v1::TailEventsRequest& request,

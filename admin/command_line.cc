@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "admin/processor/processor_grammar.h"
 #include "admin/queue/queue_grammar.h"
 #include "admin/status_report.h"
 #include "admin/verify/known_batch.h"
@@ -23,7 +24,8 @@ Examples:
   verbatimctl queues list                 how full are the queues, how old is the oldest message?
   verbatimctl queues peek events -n 5     what waits first (metadata only)
   verbatimctl queues --help               all about queues; the same for dead-letters, alarms, audit
-  verbatimctl alarms list                 what needs a person at the queue?
+  verbatimctl alarms list                 what needs a person?
+  verbatimctl holds --help                what must not be deleted; the same for staging, drain
   verbatimctl dead-letters list events    what could not be consumed, and why?
   verbatimctl events tail --follow        what comes in, as it comes in (metadata only)
   verbatimctl adapters make-optional xml --reason "ticket 4711: disk is being replaced"
@@ -307,6 +309,10 @@ ParsedCommandLine parse_command_line(int argc, const char* const* argv) {
   add_events(app, values);
   add_keys(app, values);
   add_quarantine(app, values);
+  CLI::App* adapters = app.get_subcommand("adapters");
+  add_processor_nouns(app, *adapters, [&values](std::function<int(CommandContext&)> command) {
+    values.line.remote = std::move(command);
+  });
   add_verify(app, values);
   add_the_rest(app, values);
   try {

@@ -52,9 +52,10 @@ void ask_queue(v1::StatusReport& report, AdminClient& client) {
     *report.mutable_queues() = std::move(*answer.mutable_queues());
     *report.mutable_log() = std::move(*answer.mutable_log());
   });
-  take_answer(state, client.list_alarms({}), [&](v1::ListAlarmsResponse answer) {
-    *report.mutable_alarms() = std::move(*answer.mutable_alarms());
-  });
+  take_answer(state, client.list_alarms(ServiceKind::kQueue, {}),
+              [&](v1::ListAlarmsResponse answer) {
+                *report.mutable_alarms() = std::move(*answer.mutable_alarms());
+              });
 }
 
 void ask_collector(v1::StatusReport& report, AdminClient& client) {

@@ -97,6 +97,20 @@ Result<int64_t> parse_bytes(std::string_view text) {
   return invalid_argument("expected bytes such as 1000, 64MiB or 1GiB");
 }
 
+Result<int64_t> parse_utc_ns(std::string_view text) {
+  const std::string given(text.ends_with('Z') ? text.substr(0, text.size() - 1) : text);
+  for (const char* format : {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"}) {
+    std::tm time{};
+    const char* end = ::strptime(given.c_str(), format, &time);
+    if (end == nullptr || *end != '\0') continue;
+    // The C library corrects a day that does not exist; here it is an error.
+    const int day = time.tm_mday;
+    const std::time_t seconds = ::timegm(&time);
+    if (seconds > 0 && time.tm_mday == day) return int64_t{seconds} * 1'000'000'000;
+  }
+  return invalid_argument("expected a time in UTC such as 2026-03-01 or 2026-03-01T12:00:05Z");
+}
+
 std::string short_hex(std::string_view bytes) {
   constexpr size_t kShownMaxBytes = 16;
   if (bytes.empty()) return "-";

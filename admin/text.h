@@ -27,6 +27,8 @@ std::string utc_time(int64_t unix_ns);
 // "1000". Errors: kInvalidArgument with what is expected.
 Result<int64_t> parse_age_ms(std::string_view text);
 Result<int64_t> parse_bytes(std::string_view text);
+// UTC, "2026-03-01", "2026-03-01T12:00" or "2026-03-01T12:00:05Z".
+Result<int64_t> parse_utc_ns(std::string_view text);
 
 // What a source or peer has said, made safe to print: control characters, bidirectional overrides
 // and broken UTF-8 are shown as escapes, so that no name can move the cursor or colour the screen.

@@ -5,8 +5,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 
+#include "base/caller.h"
 #include "base/grpc_status.h"
+#include "base/hex.h"
 #include "base/service.h"
 #include "verbatim/v1/admin.grpc.pb.h"
 
@@ -15,15 +18,19 @@ namespace {
 
 constexpr int kTailBacklogMaxCount = 10'000;
 constexpr int kTailChunkCount = 256;
+// A queue that is away is pending, and told by ListHolds.
+constexpr std::chrono::seconds kQueueFlagWait{2};
 
 }  // namespace
 
 class AdminService::Implementation final : public v1::ProcessorAdmin::Service {
  public:
-  Implementation(Staging& staging, Hub& hub, std::function<std::vector<std::string>()> notices)
-      : staging_(staging),
-        hub_(hub),
-        notices_(std::move(notices)),
+  explicit Implementation(Parts parts)
+      : staging_(parts.staging),
+        hub_(parts.hub),
+        operations_(parts.operations),
+        files_(parts.files),
+        notices_(std::move(parts.notices)),
         started_unix_ns_(base::system_clock().unix_now_ns()) {}
 
   grpc::Status GetInfo(grpc::ServerContext*, const v1::GetInfoRequest*,
@@ -104,12 +111,115 @@ class AdminService::Implementation final : public v1::ProcessorAdmin::Service {
     return grpc::Status::OK;
   }
 
+  grpc::Status AddHold(grpc::ServerContext* context, const v1::AddHoldRequest* request,
+                       v1::AddHoldResponse* response) override {
+    auto hold = staging_.add_hold(*request, base::caller_of(*context));
+    if (!hold) return base::to_grpc(hold.error());
+    *response->mutable_hold() = *std::move(hold);
+    operations_.holds().look_now(kQueueFlagWait);
+    return grpc::Status::OK;
+  }
+
+  grpc::Status ListHolds(grpc::ServerContext*, const v1::ListHoldsRequest*,
+                         v1::ListHoldsResponse* response) override {
+    const grpc::Status status = answer(staging_.holds(), response);
+    for (auto& queue : operations_.holds().queues()) *response->add_queues() = std::move(queue);
+    return status;
+  }
+
+  grpc::Status ReleaseHold(grpc::ServerContext* context, const v1::ReleaseHoldRequest* request,
+                           v1::ReleaseHoldResponse* response) override {
+    auto released = staging_.release_hold(*request, base::caller_of(*context));
+    if (released) operations_.holds().look_now(kQueueFlagWait);
+    return answer(std::move(released), response);
+  }
+
+  grpc::Status ListStaged(grpc::ServerContext*, const v1::ListStagedRequest* request,
+                          v1::ListStagedResponse* response) override {
+    return answer(staging_.list_staged(*request), response);
+  }
+
+  grpc::Status ShowEvent(grpc::ServerContext* context, const v1::ShowEventRequest* request,
+                         v1::ShowEventResponse* response) override {
+    return answer(staging_.show_event(*request, base::caller_of(*context)), response);
+  }
+
+  grpc::Status TraceMessage(grpc::ServerContext* context, const v1::TraceMessageRequest* request,
+                            v1::TraceMessageResponse* response) override {
+    return answer(staging_.trace_message(*request, base::caller_of(*context)), response);
+  }
+
+  grpc::Status ListBatches(grpc::ServerContext*, const v1::ListBatchesRequest* request,
+                           v1::ListBatchesResponse* response) override {
+    return answer(staging_.batches(*request), response);
+  }
+
+  grpc::Status ListFiles(grpc::ServerContext*, const v1::ListFilesRequest* request,
+                         v1::ListFilesResponse* response) override {
+    const auto listed = staging_.list_files(*request);
+    if (!listed) return base::to_grpc(listed.error());
+    response->set_next_sequence(listed->next_sequence());
+    for (v1::NamedFile file : listed->files()) {
+      const auto size = file_size(file.sha256());
+      if (request->only_missing() && size) continue;
+      file.set_is_stored(size.has_value());
+      if (size) file.set_size_bytes(static_cast<int64_t>(*size));
+      *response->add_files() = std::move(file);
+    }
+    return grpc::Status::OK;
+  }
+
+  grpc::Status ReplayAdapter(grpc::ServerContext* context, const v1::ReplayAdapterRequest* request,
+                             v1::ReplayAdapterResponse* response) override {
+    auto replay = staging_.replay(*request, base::caller_of(*context));
+    hub_.poke();
+    return answer(std::move(replay), response);
+  }
+
+  grpc::Status Drain(grpc::ServerContext* context, const v1::DrainRequest* request,
+                     v1::DrainResponse* response) override {
+    if (request->action() != v1::DrainRequest::ACTION_UNSPECIFIED) {
+      const Status status = operations_.drain(*request, base::caller_of(*context));
+      if (!status.ok()) return base::to_grpc(status);
+    }
+    *response = operations_.drain_state();
+    return grpc::Status::OK;
+  }
+
+  grpc::Status ListAlarms(grpc::ServerContext*, const v1::ListAlarmsRequest* request,
+                          v1::ListAlarmsResponse* response) override {
+    for (auto& alarm : operations_.alarms().list(request->with_cleared())) {
+      *response->add_alarms() = std::move(alarm);
+    }
+    return grpc::Status::OK;
+  }
+
+  grpc::Status ListAudit(grpc::ServerContext*, const v1::ListAuditRequest* request,
+                         v1::ListAuditResponse* response) override {
+    return answer(staging_.audit(*request), response);
+  }
+
   void stop() {
     is_stopping_ = true;
     staging_.wake();
   }
 
  private:
+  template <class Response>
+  static grpc::Status answer(Result<Response> result, Response* response) {
+    if (!result) return base::to_grpc(result.error());
+    *response = *std::move(result);
+    return grpc::Status::OK;
+  }
+
+  // Nothing where the content is not there.
+  std::optional<uint64_t> file_size(const std::string& hex) const {
+    const auto digest = base::from_hex(hex);
+    if (!digest) return std::nullopt;
+    const auto size = files_.size(*digest);
+    return size ? std::optional<uint64_t>(*size) : std::nullopt;
+  }
+
   static bool write(const std::vector<v1::EventInfo>& events,
                     grpc::ServerWriter<v1::TailEventsResponse>& writer) {
     v1::TailEventsResponse response;
@@ -124,14 +234,15 @@ class AdminService::Implementation final : public v1::ProcessorAdmin::Service {
 
   Staging& staging_;
   Hub& hub_;
+  ProcessorOperations& operations_;
+  const base::ContentStore& files_;
   const std::function<std::vector<std::string>()> notices_;
   const int64_t started_unix_ns_;
   std::atomic<bool> is_stopping_{false};
 };
 
-AdminService::AdminService(Staging& staging, Hub& hub,
-                           std::function<std::vector<std::string>()> notices)
-    : implementation_(std::make_unique<Implementation>(staging, hub, std::move(notices))) {}
+AdminService::AdminService(Parts parts)
+    : implementation_(std::make_unique<Implementation>(std::move(parts))) {}
 AdminService::~AdminService() = default;
 grpc::Service* AdminService::service() { return implementation_.get(); }
 void AdminService::stop() { implementation_->stop(); }

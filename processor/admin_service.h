@@ -1,4 +1,5 @@
-// AdminService: what verbatimctl asks the processor. Reads staging and the hub; shows no chat text.
+// AdminService: what verbatimctl asks the processor. Reads staging, hub and operations; shows chat
+// text on demand only, audited.
 #pragma once
 
 #include <functional>
@@ -6,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "base/content_store.h"
 #include "processor/hub/hub.h"
+#include "processor/ops/processor_operations.h"
 #include "processor/staging/staging.h"
 
 namespace grpc {
@@ -17,8 +20,15 @@ namespace verbatim::processor {
 
 class AdminService {
  public:
-  // `staging` and `hub` outlive it; `notices` is called from any thread.
-  AdminService(Staging& staging, Hub& hub, std::function<std::vector<std::string>()> notices);
+  // All outlive it; `notices` is called from any thread.
+  struct Parts {
+    Staging& staging;
+    Hub& hub;
+    ProcessorOperations& operations;
+    const base::ContentStore& files;
+    std::function<std::vector<std::string>()> notices;
+  };
+  explicit AdminService(Parts parts);
   ~AdminService();
   grpc::Service* service();
   // Ends the calls that follow new events; later ones too.

@@ -9,9 +9,10 @@ namespace verbatim::processor {
 
 using std::chrono::milliseconds;
 
-IntakeWorker::IntakeWorker(Staging& staging, IntakeOptions options, QueueDoor door,
-                           std::function<void()> on_staged)
+IntakeWorker::IntakeWorker(Staging& staging, StagingMarks& marks, IntakeOptions options,
+                           QueueDoor door, std::function<void()> on_staged)
     : staging_(staging),
+      marks_(marks),
       options_(std::move(options)),
       door_(std::move(door)),
       on_staged_(std::move(on_staged)) {}
@@ -73,19 +74,16 @@ void IntakeWorker::run() {
 }
 
 bool IntakeWorker::is_full() {
-  const uint64_t bytes = staging_.staged_bytes();
-  const bool was_holding = is_holding_;
-  if (bytes >= options_.staging_high_bytes) is_holding_ = true;
-  if (bytes < options_.staging_low_bytes) is_holding_ = false;
-  if (is_holding_ != was_holding) {
-    LOG_WARN("staging is {} queue={} bytes={}",
-             is_holding_ ? "above its high mark, nothing is taken" : "below its low mark again",
-             options_.queue, bytes);
-    set_notice(is_holding_ ? "staging is above its high mark: nothing is taken from queue '" +
-                                 options_.queue + "' until the adapters have caught up"
-                           : "");
+  const StagingMarks::State mark = marks_.look();
+  if (mark != mark_) {
+    const std::string why = StagingMarks::sentence(mark);
+    LOG_WARN("{} queue={}", why, options_.queue);
+    set_notice(mark == StagingMarks::State::kTakes
+                   ? ""
+                   : why + ": nothing is taken from queue '" + options_.queue + "'");
+    mark_ = mark;
   }
-  return is_holding_;
+  return mark != StagingMarks::State::kTakes;
 }
 
 Status IntakeWorker::ensure_client() {

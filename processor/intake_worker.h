@@ -3,7 +3,7 @@
 // I1 A lease is committed only after stage() has returned: what is lost in between comes again and
 //    is known by its lookup id.
 // I2 It never gives up: a queue that is away is asked again with a growing delay, for ever. Above
-//    the high mark it takes nothing, until staging is below the low mark.
+//    a mark (staging_marks.h) it takes nothing, until staging is below the low one.
 // I3 Only a failure of staging ends it.
 //
 // Life cycle: create → start → stop. Threads: one of its own; everything else from any.
@@ -18,6 +18,7 @@
 
 #include "base/mutex.h"
 #include "processor/staging/staging.h"
+#include "processor/staging_marks.h"
 #include "queue/client/queue_client.h"
 
 namespace verbatim::processor {
@@ -25,8 +26,6 @@ namespace verbatim::processor {
 struct IntakeOptions {
   std::string queue;
   queue::ReceiveOptions receive;
-  uint64_t staging_high_bytes = 32ULL << 30;
-  uint64_t staging_low_bytes = 28ULL << 30;
   std::chrono::milliseconds retry_min{20};
   std::chrono::milliseconds retry_max{1'000};
 };
@@ -39,8 +38,8 @@ struct QueueDoor {
 
 class IntakeWorker {
  public:
-  // `staging` outlives the worker. `on_staged` is called after each durable intake.
-  IntakeWorker(Staging& staging, IntakeOptions options, QueueDoor door,
+  // `staging` and `marks` outlive the worker. `on_staged` is called after each durable intake.
+  IntakeWorker(Staging& staging, StagingMarks& marks, IntakeOptions options, QueueDoor door,
                std::function<void()> on_staged);
   ~IntakeWorker();
 
@@ -61,10 +60,11 @@ class IntakeWorker {
   void set_notice(std::string notice);
 
   Staging& staging_;
+  StagingMarks& marks_;
   const IntakeOptions options_;
   const QueueDoor door_;
   const std::function<void()> on_staged_;
-  bool is_holding_ = false;
+  StagingMarks::State mark_ = StagingMarks::State::kTakes;
   std::string address_;
   std::thread thread_;
 

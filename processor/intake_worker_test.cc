@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <future>
 
 #include "queue/client/memory_queue_client.h"
@@ -32,7 +33,8 @@ class IntakeWorkerTest : public StagingFixture {
     door.connect = [this](const std::string&) -> Result<std::unique_ptr<queue::QueueClient>> {
       return queue::create_memory_queue_client(queue_);
     };
-    worker_ = std::make_unique<IntakeWorker>(*staging_, options, door, [] {});
+    marks_ = std::make_unique<StagingMarks>(*staging_, marks_options_);
+    worker_ = std::make_unique<IntakeWorker>(*staging_, *marks_, options, door, [] {});
     worker_->start();
   }
   // Puts posts and waits until they are durable in the queue.
@@ -66,8 +68,19 @@ class IntakeWorkerTest : public StagingFixture {
     return condition();
   }
 
+  // What must not come about, over some looks at the disk.
+  template <class Condition>
+  bool wait_for_a_moment(Condition condition) {
+    for (int i = 0; i < 30 && !condition(); ++i) {
+      staging_->wait_for_events(UINT64_MAX, milliseconds(10));
+    }
+    return condition();
+  }
+
   queue::MemoryQueue queue_;
   std::unique_ptr<queue::QueueClient> producer_;
+  StagingMarksOptions marks_options_;
+  std::unique_ptr<StagingMarks> marks_;
   std::unique_ptr<IntakeWorker> worker_;
   int last_key_ = 0;
 };
@@ -122,8 +135,8 @@ TEST_F(IntakeWorkerTest, AQueueThatIsAwayIsAskedAgainUntilItIsBack) {
 TEST_F(IntakeWorkerTest, AboveTheHighMarkNothingIsTakenUntilBelowTheLowMark) {
   configure({{"xml", true}});
   IntakeOptions options;
-  options.staging_high_bytes = 5'000;
-  options.staging_low_bytes = 2'000;
+  marks_options_.high_bytes = 5'000;
+  marks_options_.low_bytes = 2'000;
   options.receive.max_count = 1;
   put(10, 1'000);
   start(options);
@@ -133,6 +146,21 @@ TEST_F(IntakeWorkerTest, AboveTheHighMarkNothingIsTakenUntilBelowTheLowMark) {
   EXPECT_GE(staging_->staged_bytes(), 5'000U);
   ASSERT_TRUE(acknowledge("xml", *seal("xml")).ok());
   EXPECT_TRUE(wait_for([&] { return staging_->last_sequence() > taken; }));
+}
+
+TEST_F(IntakeWorkerTest, WithTooLittleFreeDiskNothingIsTakenUntilThereIsRoomAgain) {
+  std::atomic<uint64_t> free{900};
+  marks_options_.free_disk_min_bytes = 1'000;
+  marks_options_.free_disk = [&free]() -> Result<uint64_t> { return free.load(); };
+  put(3);
+  start();
+  EXPECT_TRUE(wait_for([&] { return !worker_->notice().empty(); }));
+  free = 1'100;  // above the mark, and not by a quarter
+  EXPECT_FALSE(wait_for_a_moment([&] { return staging_->last_sequence() > 0; }));
+  free = 1'250;
+  EXPECT_TRUE(wait_for([&] { return queue_.committed_count() == 3; }));
+  EXPECT_TRUE(wait_for([&] { return worker_->notice().empty(); }));
+  worker_->stop();
 }
 
 TEST_F(IntakeWorkerTest, StopEndsAWaitingWorkerAndIsSafeTwice) {

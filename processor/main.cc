@@ -30,9 +30,10 @@ Result<int> run(const v1::Config& config) {
   RETURN_IF_ERROR(service->start());
   ASSIGN_OR_RETURN(
       const auto ready,
-      base::ReadyFile::write(
-          base::posix_file_system(), config.processor().data_dir(), "processor",
-          {{"admin_listen", service->admin_address()}, {"hub_listen", service->hub_address()}}));
+      base::ReadyFile::write(base::posix_file_system(), config.processor().data_dir(), "processor",
+                             {{"admin_listen", service->admin_address()},
+                              {"hub_listen", service->hub_address()},
+                              {"metrics_listen", service->metrics_address()}}));
   LOG_INFO("ready admin={} hub={}", service->admin_address(), service->hub_address());
   const int exit_code = wait_for_end(*service);
   service->stop();

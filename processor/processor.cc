@@ -40,8 +40,6 @@ IntakeOptions intake_options(const v1::Processor& config, const std::string& que
   options.receive.max_count = config.receive_max_count();
   options.receive.max_bytes = config.receive_max_bytes();
   options.receive.lease = milliseconds(config.lease_ms());
-  options.staging_high_bytes = static_cast<uint64_t>(config.staging_high_bytes());
-  options.staging_low_bytes = static_cast<uint64_t>(config.staging_low_bytes());
   return options;
 }
 
@@ -59,16 +57,20 @@ Result<std::unique_ptr<Processor>> Processor::create(const v1::Config& config) {
   ASSIGN_OR_RETURN(auto staging, Staging::open(staging_options(own)));
   ASSIGN_OR_RETURN(auto notices,
                    staging->reconcile({own.adapters().begin(), own.adapters().end()}));
-  return std::unique_ptr<Processor>(
-      new Processor(config, std::move(files), std::move(staging), std::move(notices)));
+  ASSIGN_OR_RETURN(auto operations,
+                   ProcessorOperations::create(base::posix_file_system(), config, *staging));
+  return std::unique_ptr<Processor>(new Processor(config, std::move(files), std::move(staging),
+                                                  std::move(operations), std::move(notices)));
 }
 
 Processor::Processor(v1::Config config, std::unique_ptr<base::ContentStore> files,
                      std::unique_ptr<Staging> staging,
+                     std::unique_ptr<ProcessorOperations> operations,
                      std::vector<std::string> configuration_notices)
     : config_(std::move(config)),
       files_(std::move(files)),
       staging_(std::move(staging)),
+      operations_(std::move(operations)),
       configuration_notices_(std::move(configuration_notices)) {
   std::vector<ChannelOptions> adapters;
   for (const auto& adapter : config_.processor().adapters()) {
@@ -76,7 +78,12 @@ Processor::Processor(v1::Config config, std::unique_ptr<base::ContentStore> file
   }
   hub_ = std::make_unique<Hub>(*staging_, adapters, base::system_clock());
   hub_service_ = std::make_unique<HubService>(*staging_, *hub_, *files_);
-  admin_service_ = std::make_unique<AdminService>(*staging_, *hub_, [this] { return notices(); });
+  admin_service_ =
+      std::make_unique<AdminService>(AdminService::Parts{.staging = *staging_,
+                                                         .hub = *hub_,
+                                                         .operations = *operations_,
+                                                         .files = *files_,
+                                                         .notices = [this] { return notices(); }});
   for (const auto& input : config_.processor().queues()) add_intake(input);
 }
 
@@ -96,14 +103,15 @@ void Processor::add_intake(const v1::InputQueue& input) {
     options.queue = input.name();
     return queue::create_zmq_queue_client(options);
   };
-  intakes_.push_back(
-      std::make_unique<IntakeWorker>(*staging_, intake_options(config_.processor(), input.name()),
-                                     std::move(door), [this] { hub_->poke(); }));
+  intakes_.push_back(std::make_unique<IntakeWorker>(
+      *staging_, operations_->marks(), intake_options(config_.processor(), input.name()),
+      std::move(door), [this] { hub_->poke(); }));
 }
 
 Status Processor::start() {
   const v1::Processor& own = config_.processor();
   hub_->start();
+  RETURN_IF_ERROR(operations_->start(*hub_));
   base::GrpcServerOptions hub_options;
   // Answers of adapters are small; one chunk may hold one large event, a begin a large roster.
   hub_options.message_size_max_bytes = 8 << 20;
@@ -123,6 +131,7 @@ Status Processor::start() {
 void Processor::stop() {
   for (auto& intake : intakes_) intake->stop();
   admin_service_->stop();
+  operations_->stop();
   hub_->stop();
   if (hub_server_ != nullptr) hub_server_->stop();
   if (admin_server_ != nullptr) admin_server_->stop();

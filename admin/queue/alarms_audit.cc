@@ -7,28 +7,49 @@
 
 namespace verbatim::admin {
 
-int list_alarms(CommandContext& context, const v1::ListAlarmsRequest& request) {
-  const Result<v1::ListAlarmsResponse> answer = context.client.list_alarms(request);
-  if (!answer) return report_error(answer.error());
+int list_alarms(CommandContext& context, const v1::ListAlarmsRequest& request,
+                const std::vector<ServiceKind>& services) {
+  v1::ListAlarmsResponse all;
+  Status missing;
+  for (const ServiceKind kind : services) {
+    const Result<v1::ListAlarmsResponse> answer = context.client.list_alarms(kind, request);
+    if (!answer) {
+      // The others' alarms are worth seeing all the same.
+      missing = answer.error();
+      report_error(missing);
+      continue;
+    }
+    for (const auto& alarm : answer->alarms()) {
+      *all.add_alarms() = alarm;
+      all.mutable_alarms()->rbegin()->set_service(std::string(service_word(kind)));
+    }
+  }
   bool is_any_raised = false;
-  Table table({{"ALARM"}, {"SUBJECT"}, {"STATE"}, {"SINCE"}, {"TIMES", Align::kRight}, {"WHY"}});
-  for (const auto& alarm : answer->alarms()) {
+  Table table({{"SERVICE"},
+               {"ALARM"},
+               {"SUBJECT"},
+               {"STATE"},
+               {"SINCE"},
+               {"TIMES", Align::kRight},
+               {"WHY"}});
+  for (const auto& alarm : all.alarms()) {
     is_any_raised = is_any_raised || alarm.is_raised();
-    table.add_row({printable(alarm.name()), printable(alarm.subject()),
+    table.add_row({alarm.service(), printable(alarm.name()), printable(alarm.subject()),
                    alarm.is_raised() ? Cell("RAISED", Mood::kBad) : Cell("over", Mood::kDim),
                    utc_time(alarm.since_unix_ns()), human_count(alarm.raised_count()),
                    printable(alarm.text())});
   }
   if (context.style.is_json) {
-    print_json(*answer);
+    print_json(all);
   } else {
     print_table(context.style, table, "No alarms.");
   }
-  return is_any_raised ? kExitAttention : kExitOk;
+  if (is_any_raised) return kExitAttention;
+  return missing.ok() ? kExitOk : kExitServiceDown;
 }
 
-int list_audit(CommandContext& context, const v1::ListAuditRequest& request) {
-  const Result<v1::ListAuditResponse> answer = context.client.list_audit(request);
+int list_audit(CommandContext& context, ServiceKind service, const v1::ListAuditRequest& request) {
+  const Result<v1::ListAuditResponse> answer = context.client.list_audit(service, request);
   if (!answer) return report_error(answer.error());
   if (context.style.is_json) {
     print_json(*answer);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "admin/commands.h"
 #include "verbatim/v1/admin.pb.h"
@@ -34,8 +35,10 @@ int transfer_messages(CommandContext& context, const v1::TransferRequest& reques
 // Without a token it shows what would go; on a terminal it then asks, elsewhere it gives the token.
 int destroy_dead_letters(CommandContext& context, const v1::DestroyDeadLettersRequest& request);
 
-// Exit code 1 where one is raised.
-int list_alarms(CommandContext& context, const v1::ListAlarmsRequest& request);
-int list_audit(CommandContext& context, const v1::ListAuditRequest& request);
+// Of these services together. Exit code 1 where one is raised, else 3 where a service does not
+// answer.
+int list_alarms(CommandContext& context, const v1::ListAlarmsRequest& request,
+                const std::vector<ServiceKind>& services);
+int list_audit(CommandContext& context, ServiceKind service, const v1::ListAuditRequest& request);
 
 }  // namespace verbatim::admin

@@ -1,6 +1,7 @@
 #include "admin/queue/queue_grammar.h"
 
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -297,27 +298,45 @@ void add_dead_letters(CLI::App& app, const TakeCommand& take) {
   add_destroy(*noun, take);
 }
 
+std::shared_ptr<std::string> add_service(CLI::App& verb, const std::string& usual,
+                                         const std::set<std::string>& words) {
+  auto service = std::make_shared<std::string>(usual);
+  verb.add_option("--service", *service, "Of which service")
+      ->check(CLI::IsMember(words))
+      ->capture_default_str();
+  return service;
+}
+
 void add_alarms_and_audit(CLI::App& app, const TakeCommand& take) {
-  CLI::App* alarms = add_noun(app, "alarms", "What needs a person at the queue service");
+  CLI::App* alarms = add_noun(app, "alarms", "What needs a person at queue and processor");
   auto list = add_verb<v1::ListAlarmsRequest>(
       *alarms, "list", "Alarms that are raised; exit code 1 if there is one");
   auto with_cleared = std::make_shared<bool>(false);
   list.app->add_flag("--all", *with_cleared, "Also those that are over");
-  list.app->callback([take, with_cleared] {
+  const auto alarms_of = add_service(*list.app, "all", {"all", "queue", "processor"});
+  list.app->callback([take, with_cleared, alarms_of] {
     v1::ListAlarmsRequest request;
     request.set_with_cleared(*with_cleared);
-    take([request](CommandContext& context) { return list_alarms(context, request); });
+    std::vector<ServiceKind> services;
+    if (*alarms_of != "processor") services.push_back(ServiceKind::kQueue);
+    if (*alarms_of != "queue") services.push_back(ServiceKind::kProcessor);
+    take([request, services](CommandContext& context) {
+      return list_alarms(context, request, services);
+    });
   });
-  CLI::App* audit = add_noun(app, "audit", "Who changed what at the queue service, and why");
+  CLI::App* audit = add_noun(app, "audit", "Who changed what, or read content, and why");
   auto entries = add_verb<v1::ListAuditRequest>(*audit, "list", "The newest entries, oldest first");
   auto count = std::make_shared<int>(50);
   entries.app->add_option("-n,--count", *count, "How many")
       ->check(CLI::Range(1, 10'000))
       ->capture_default_str();
-  entries.app->callback([take, count] {
+  const auto audit_of = add_service(*entries.app, "queue", {"queue", "processor"});
+  entries.app->callback([take, count, audit_of] {
     v1::ListAuditRequest request;
     request.set_max_count(*count);
-    take([request](CommandContext& context) { return list_audit(context, request); });
+    const ServiceKind kind =
+        *audit_of == "processor" ? ServiceKind::kProcessor : ServiceKind::kQueue;
+    take([request, kind](CommandContext& context) { return list_audit(context, kind, request); });
   });
 }
 

@@ -57,6 +57,11 @@ void AdapterChannel::poke() {
   changed_.notify_all();
 }
 
+void AdapterChannel::set_draining(bool is_draining) {
+  is_draining_ = is_draining;
+  poke();
+}
+
 void AdapterChannel::wait(nanoseconds timeout) {
   base::MutexLock lock(mutex_);
   changed_.wait_for(mutex_, timeout,

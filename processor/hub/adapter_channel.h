@@ -13,6 +13,7 @@
 // channel_thread.h). step() blocks on the disk.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <deque>
@@ -63,6 +64,8 @@ class AdapterChannel {
   void receive(const std::shared_ptr<Session>& session, v1::FromAdapter message);
   // New events may be there.
   void poke();
+  // While it drains, whatever waits is due at once.
+  void set_draining(bool is_draining);
 
   // Does all there is to do now; gives the time until there may be more to do by itself.
   std::chrono::nanoseconds step();
@@ -108,6 +111,7 @@ class AdapterChannel {
   void deliver();
   void deliver_pending(const Pending& pending);
   bool is_due(const Pending& pending, std::string& reason);
+  bool is_new_due(const Pending& pending, std::string& reason);
   void seal_and_send(const std::string& reason);
   void send(std::shared_ptr<const LoadedBatch> batch);
   void note_error(const Status& status);
@@ -119,6 +123,7 @@ class AdapterChannel {
   const ChannelOptions options_;
   const base::Clock& clock_;
   const uint64_t epoch_;
+  std::atomic<bool> is_draining_{false};
 
   mutable base::Mutex mutex_;
   base::CondVar changed_;

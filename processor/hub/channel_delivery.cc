@@ -13,6 +13,7 @@ using std::chrono::nanoseconds;
 
 constexpr milliseconds kRetryMin{20};
 constexpr milliseconds kRetryWishMax{3'600'000};
+constexpr const char* kReplay = "replay";
 
 }  // namespace
 
@@ -167,7 +168,14 @@ void AdapterChannel::deliver_pending(const Pending& pending) {
   if (is_due(pending, reason)) seal_and_send(reason);
 }
 
+// A replay goes between what is new, whenever nothing of that is due.
 bool AdapterChannel::is_due(const Pending& pending, std::string& reason) {
+  if (is_new_due(pending, reason)) return true;
+  reason = kReplay;
+  return pending.has_replay;
+}
+
+bool AdapterChannel::is_new_due(const Pending& pending, std::string& reason) {
   reason = "released";
   if (pending.has_released) return true;
   if (pending.event_count == 0) return false;
@@ -175,6 +183,8 @@ bool AdapterChannel::is_due(const Pending& pending, std::string& reason) {
   if (pending.has_plan || pending.event_count >= options_.batch_events_max_count) return true;
   reason = "bytes";
   if (pending.bytes >= options_.batch_max_bytes) return true;
+  reason = "drain";
+  if (is_draining_) return true;
   reason = "interval";
   const nanoseconds now = clock_.monotonic();
   if (pending.first_sequence != watched_sequence_) {
@@ -195,11 +205,16 @@ void AdapterChannel::seal_and_send(const std::string& reason) {
   limits.max_bytes = options_.batch_max_bytes;
   limits.schema_revision = active_->hello().schema_revision();
   limits.reason = reason;
+  limits.is_replay = reason == kReplay;
   auto outcome = staging_.seal(options_.adapter, limits);
   if (!outcome) return note_error(outcome.error());
   is_too_old_ = outcome->is_adapter_too_old;
   if (is_too_old_) last_reason_ = "adapter too old";
-  if (outcome->batch == nullptr) return;
+  if (outcome->batch == nullptr) {
+    // A part of a replay of which nothing is left; what comes behind it is due, too.
+    if (limits.is_replay && !is_too_old_) due_in(milliseconds(1));
+    return;
+  }
   FAULT_POINT("processor.sealed_before_send");
   send(std::move(outcome->batch));
 }

@@ -41,6 +41,10 @@ void Hub::poke() {
   for (auto& [name, lane] : lanes_) lane.channel->poke();
 }
 
+void Hub::set_draining(bool is_draining) {
+  for (auto& [name, lane] : lanes_) lane.channel->set_draining(is_draining);
+}
+
 std::vector<v1::AdapterInfo> Hub::adapters() const {
   std::vector<v1::AdapterInfo> infos = staging_.adapters();
   for (auto& info : infos) {

@@ -28,6 +28,8 @@ class Hub {
   AdapterChannel* find(const std::string& adapter) const;
   // New events are staged.
   void poke();
+  // As AdapterChannel::set_draining, of all.
+  void set_draining(bool is_draining);
   // Completes what staging says of its adapters.
   std::vector<v1::AdapterInfo> adapters() const;
   std::vector<std::string> notices() const;

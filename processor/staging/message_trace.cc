@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <map>
 
-#include "processor/staging/rocks_store.h"
-
 namespace verbatim::processor {
 namespace {
 
@@ -58,18 +56,18 @@ void MessageTrace::begin_pass() {
   has_grown_ = false;
 }
 
-Status MessageTrace::look_at(const OpenedEvent& opened) {
+void MessageTrace::look_at(const OpenedEvent& opened) {
   const v1::Envelope& envelope = opened.envelope;
-  if (!is_of_interest(envelope.kind())) return {};
-  if (!conversation_.empty() && envelope.conversation_key() != conversation_) return {};
-  if (sequences_.contains(opened.stored.sequence())) return {};
+  if (!is_of_interest(envelope.kind())) return;
+  if (!conversation_.empty() && envelope.conversation_key() != conversation_) return;
+  if (sequences_.contains(opened.stored.sequence())) return;
   v1::Event event;
-  RETURN_IF_ERROR(parse_row(opened.stored.event(), "events (event)", event));
-  if (!is_of_message(envelope, event)) return {};
+  // What cannot be read links to nothing.
+  if (!event.ParseFromString(opened.stored.event())) return;
+  if (!is_of_message(envelope, event)) return;
   sequences_.insert(opened.stored.sequence());
   has_grown_ = true;
   learn(envelope, event);
-  return {};
 }
 
 bool MessageTrace::names(const std::string& conversation, const std::string& sender,
@@ -122,18 +120,17 @@ bool MessageTrace::has(const OpenedEvent& event) const {
          conversations_.contains(event.envelope.conversation_key());
 }
 
-Status MessageTrace::take(const OpenedEvent& opened, v1::EventInfo info) {
+void MessageTrace::take(const OpenedEvent& opened, v1::EventInfo info) {
   Found found;
-  RETURN_IF_ERROR(parse_row(opened.stored.event(), "events (event)", found.event));
+  if (!found.event.ParseFromString(opened.stored.event())) return;
   const bool is_its_own = sequences_.contains(opened.stored.sequence());
-  if (!is_its_own && found.event.has_message_deleted() && !is_purge(found.event)) return {};
+  if (!is_its_own && found.event.has_message_deleted() && !is_purge(found.event)) return;
   // Captures of one act have one key.
   found.group = opened.envelope.post_key().empty() ? std::to_string(opened.stored.sequence())
                                                    : opened.envelope.post_key();
   *found.traced.mutable_references() = found.event.references();
   *found.traced.mutable_info() = std::move(info);
   found_.push_back(std::move(found));
-  return {};
 }
 
 // One version for each act; the record stands for its captures.

@@ -13,7 +13,6 @@
 #include <string>
 #include <vector>
 
-#include "base/status.h"
 #include "processor/staging/event_info.h"
 #include "verbatim/v1/admin.pb.h"
 
@@ -28,13 +27,13 @@ class MessageTrace {
   // First: passes over everything, until it is settled.
   bool is_settled() const { return pass_count_ > 0 && !has_grown_; }
   void begin_pass();
-  Status look_at(const OpenedEvent& event);
+  void look_at(const OpenedEvent& event);
 
   // Then: one pass over what was found, and what concerns all of the conversation.
   bool is_empty() const { return sequences_.empty(); }
   uint64_t first_sequence() const { return *sequences_.begin(); }
   bool has(const OpenedEvent& event) const;
-  Status take(const OpenedEvent& event, v1::EventInfo info);
+  void take(const OpenedEvent& event, v1::EventInfo info);
   v1::TraceMessageResponse finish(bool with_content);
 
  private:

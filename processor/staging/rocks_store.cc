@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/log.h"
 #include "processor/staging/rocks_status.h"
 
 namespace verbatim::processor {
@@ -197,6 +198,29 @@ void RocksStore::drop_files_below(Family family, std::string_view to) {
                                              /*include_end=*/false),
                  "release of files"),
       "it costs space, no row");
+}
+
+void RocksStore::reclaim_below(Family family, std::string_view to) {
+  uint64_t in_memory = 0;
+  uint64_t free = 0;
+  const bool is_known = state_->db->GetAggregatedIntProperty(
+                            rocksdb::DB::Properties::kCurSizeAllMemTables, &in_memory) &&
+                        state_->db->GetEnv()->GetFreeSpace(state_->db->GetName(), &free).ok();
+  // A flush that finds the disk full would end the store's use.
+  constexpr uint64_t kRoomBytes = 2 * kMiB;
+  if (!is_known || free < 2 * in_memory + kRoomBytes) return;
+  Status status =
+      from_rocks(state_->db->Flush(rocksdb::FlushOptions(), state_->families), "flush for space");
+  drop_files_below(family, to);
+  const std::string from(1, '\0');
+  const rocksdb::Slice begin = slice(from);
+  const rocksdb::Slice end = slice(to);
+  if (status.ok()) {
+    status = from_rocks(state_->db->CompactRange(rocksdb::CompactRangeOptions(),
+                                                 state_->handle(family), &begin, &end),
+                        "compaction for space");
+  }
+  if (!status.ok()) LOG_WARN("staging gave no space back: {}", status.to_string());
 }
 
 Status parse_row(std::string_view value, std::string_view family,

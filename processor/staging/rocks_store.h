@@ -107,6 +107,9 @@ class RocksStore {
 
   // Gives disk space of removed rows below `to` back, as far as that costs nothing.
   void drop_files_below(Family family, std::string_view to);
+  // The same when space is short: first writes out what is in memory, so that the write-ahead log
+  // can go, then compacts; does nothing where the disk has no room for that.
+  void reclaim_below(Family family, std::string_view to);
 
  private:
   friend class WriteSet;

@@ -1,5 +1,7 @@
 #include "processor/staging/staging.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "processor/staging/keys.h"
 
@@ -28,6 +30,37 @@ uint64_t Staging::last_sequence() const {
 uint64_t Staging::staged_bytes() const {
   base::MutexLock lock(mutex_);
   return state_.total_bytes() - state_.deleted_bytes();
+}
+
+StagingCounts Staging::counts() const {
+  base::MutexLock lock(mutex_);
+  StagingCounts counts;
+  counts.last_sequence = state_.last_sequence();
+  counts.staged_count = state_.last_sequence() - state_.deleted_through();
+  counts.staged_bytes = state_.total_bytes() - state_.deleted_bytes();
+  counts.kept_count = state_.kept_count();
+  counts.kept_bytes = state_.kept_bytes();
+  for (const auto& [reference, one] : sources_) counts.quarantined_count += one.quarantined();
+  counts.has_required_adapter =
+      std::any_of(adapters_.begin(), adapters_.end(),
+                  [](const auto& one) { return one.second.row.required(); });
+  return counts;
+}
+
+void Staging::reclaim_space() {
+  uint64_t deleted = 0;
+  {
+    base::MutexLock lock(mutex_);
+    if (!fatal_.ok()) return;
+    deleted = state_.deleted_through();
+  }
+  store_->reclaim_below(Family::kEvents, number_key(deleted + 1));
+}
+
+Status Staging::note_command(v1::AuditRow row) {
+  base::MutexLock lock(mutex_);
+  RETURN_IF_ERROR(fatal_);
+  return audit_first(std::move(row));
 }
 
 void Staging::wait_for_events(uint64_t sequence, std::chrono::milliseconds timeout) {

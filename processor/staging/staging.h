@@ -70,6 +70,8 @@ struct StageOutcome {
 struct BatchLimits {
   uint64_t events_max_count = 10'000;
   uint64_t max_bytes = 64ULL << 20;
+  // Only what a replay has left; else everything but that.
+  bool is_replay = false;
   // Of the serialised header: half of what the SDK takes. A single event's may be larger.
   uint64_t header_max_bytes = 32ULL << 20;
   // The newest schema revision that the adapter understands.
@@ -84,11 +86,25 @@ struct Pending {
   bool is_paused = false;
   bool has_plan = false;      // parts of a rejected batch, to be sealed at once
   bool has_released = false;  // events from the quarantine, likewise
+  bool has_replay = false;    // what an operator wants to be given again, when nothing else is due
   // Not sealed yet.
   uint64_t event_count = 0;
   uint64_t bytes = 0;
   uint64_t first_sequence = 0;
   int64_t first_staged_unix_ns = 0;
+};
+
+// What the store has, at one moment.
+struct StagingCounts {
+  uint64_t last_sequence = 0;
+  // Not deleted yet.
+  uint64_t staged_count = 0;
+  uint64_t staged_bytes = 0;
+  // Copies for holds, behind deletion.
+  uint64_t kept_count = 0;
+  uint64_t kept_bytes = 0;
+  uint64_t quarantined_count = 0;
+  bool has_required_adapter = false;
 };
 
 struct Rejected {
@@ -118,8 +134,13 @@ class Staging {
   Result<StageOutcome> stage(const std::string& queue, std::vector<v1::QueueMessage>& messages,
                              const std::string& log_id = {});
   uint64_t last_sequence() const;
+  StagingCounts counts() const;
   // Bytes of what is not deleted yet.
   uint64_t staged_bytes() const;
+  // Gives space of what is deleted back to the disk, as far as there is room to do so; blocks.
+  void reclaim_space();
+  // Writes an audit row of a command that the store itself has no part in. Durable.
+  Status note_command(v1::AuditRow row);
   // Waits until an event above `sequence` is stored, wake() is called or the time is over.
   void wait_for_events(uint64_t sequence, std::chrono::milliseconds timeout);
   void wake();
@@ -156,6 +177,13 @@ class Staging {
                      const std::string& last_applied_digest);
   // The last acknowledged batch and its digest.
   Result<std::pair<uint64_t, std::string>> last_acked(const std::string& adapter) const;
+
+  // Gives an adapter again what it was given and the store still has: staged events and copies kept
+  // for holds, in batches of their own, outside of its account. Audited and durable. Deletion waits
+  // for a replay. Errors: kNotFound, kInvalidArgument, kFailedPrecondition (one is under way;
+  // nothing was acknowledged yet).
+  Result<v1::ReplayAdapterResponse> replay(const v1::ReplayAdapterRequest& request,
+                                           const base::Caller& caller);
 
   // Deletes what all have passed; see I4. A crash leaves the rest for the next call.
   Status delete_archived();
@@ -226,6 +254,7 @@ class Staging {
     std::string reason;
     bool is_adapter_too_old = false;
     bool is_release = false;
+    bool is_replay = false;
   };
 
   Staging(const StagingOptions& options, std::unique_ptr<RocksStore> store);
@@ -316,6 +345,35 @@ class Staging {
                               uint64_t sequence) const REQUIRES(mutex_);
   Result<std::vector<std::string>> load_bodies(const std::string& name, bool is_release,
                                                const std::vector<uint64_t>& members) const;
+
+  // staging_replay.cc
+  struct ReplayReach {
+    uint64_t first = 0;
+    uint64_t last = 0;
+    int64_t event_count = 0;
+    int64_t kept_count = 0;
+    int64_t bytes = 0;
+  };
+  Result<uint64_t> replay_start(const v1::ReplayAdapterRequest& request) const REQUIRES(mutex_);
+  Result<ReplayReach> replay_reach(uint64_t from, uint64_t to) const REQUIRES(mutex_);
+  Result<v1::ReplayAdapterResponse> end_replay(const v1::ReplayAdapterRequest& request,
+                                               const base::Caller& caller) REQUIRES(mutex_);
+  uint64_t replay_position(const v1::AdapterRow& row) const REQUIRES(mutex_);
+  bool is_under_replay(uint64_t sequence) const REQUIRES(mutex_);
+  Result<Draft> draft_replay(const Adapter& adapter, const BatchLimits& limits) const
+      REQUIRES(mutex_);
+  Status draft_kept(const v1::Replay& replay, const BatchLimits& limits, Draft& plan) const
+      REQUIRES(mutex_);
+  static bool add_replayed(const v1::Replay& replay, uint64_t sequence, uint64_t size,
+                           int32_t schema_revision, const BatchLimits& limits, Draft& plan);
+  Result<std::vector<std::string>> load_replayed(const std::vector<uint64_t>& members) const;
+  Status pass_empty_part(const std::string& name) REQUIRES(mutex_);
+  Status settle_replay(const std::string& name, Adapter& adapter, Changes& changes)
+      REQUIRES(mutex_);
+  Status finish_part(const std::string& name, v1::AdapterRow& row, Changes& changes)
+      REQUIRES(mutex_);
+  void replan_replay(Adapter& adapter, const SealedBatch& rejected,
+                     const std::map<uint64_t, std::string>& culprits) REQUIRES(mutex_);
   Status settle_release(const std::string& name, Adapter& adapter, Changes& changes)
       REQUIRES(mutex_);
   Status keep_quarantined(const std::string& name, Adapter& adapter, const SealedBatch& rejected,
@@ -377,6 +435,8 @@ class Staging {
   // Below it no row of source_key_order is left.
   uint64_t oldest_source_key_ GUARDED_BY(mutex_) = 0;
   uint64_t last_file_drop_bytes_ GUARDED_BY(mutex_) = 0;
+  // A released hold has copies that a replay is giving out.
+  bool has_unfinished_release_ GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace verbatim::processor

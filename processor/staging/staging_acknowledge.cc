@@ -53,13 +53,16 @@ Status Staging::acknowledge(const std::string& name, uint64_t batch, const std::
   changes.writes.remove(Family::kSeals, named_key(name, row.last_acked_batch()));
   row.set_last_acked_batch(batch);
   row.set_last_acked_digest(digest);
-  row.set_acknowledged(row.acknowledged() + adapter->sealed->row.event_count());
   row.set_rejected_in_a_row(0);
   Status status;
-  if (adapter->sealed->row.is_release()) {
+  const v1::SealRow& seal = adapter->sealed->row;
+  if (!seal.is_replay()) row.set_acknowledged(row.acknowledged() + seal.event_count());
+  if (seal.is_replay()) {
+    status = settle_replay(name, *adapter, changes);
+  } else if (seal.is_release()) {
     status = settle_release(name, *adapter, changes);
   } else {
-    row.set_cursor(last_of(adapter->sealed->row));
+    row.set_cursor(last_of(seal));
     if (row.plan_size() > 0) row.mutable_plan()->DeleteSubrange(0, 1);
   }
   adapter->sealed.reset();
@@ -201,7 +204,16 @@ Status Staging::archive_event(uint64_t sequence, uint32_t reference, Changes& ch
 Status Staging::delete_archived() {
   base::MutexLock lock(mutex_);
   RETURN_IF_ERROR(fatal_);
-  const Status status = delete_archived_locked();
+  Status status = delete_archived_locked();
+  // A copy that a replay was giving out has waited for that.
+  if (status.ok() && has_unfinished_release_) {
+    v1::ReleaseHoldResponse response;
+    for (uint64_t next = 1; status.ok() && next != 0;) {
+      const auto after = release_some(next, response);
+      status = after.error();
+      next = after ? *after : 0;
+    }
+  }
   return status.ok() ? status : spoil(status);
 }
 
@@ -214,6 +226,7 @@ uint64_t Staging::deletion_target(uint64_t archived_bytes,
     if (adapter.row.required() || is_near) {
       target = std::min(target, adapter.row.cursor());
     }
+    target = std::min(target, replay_position(adapter.row));
   }
   for (const auto& [name, adapter] : adapters_) {
     if (adapter.row.cursor() < target) overtaken.push_back(name);
@@ -278,8 +291,10 @@ void Staging::overtake(const std::string& name, uint64_t target, uint64_t target
   skipped.set_first_sequence(row.cursor() + 1);
   skipped.set_last_sequence(target);
   skipped.set_event_count(count);
-  // A released event has bytes of its own, which deletion does not reach.
-  if (adapter.sealed && !adapter.sealed->row.is_release()) {
+  // A released event has bytes of its own, which deletion does not reach; it waits for a replay.
+  const bool is_behind =
+      adapter.sealed && (adapter.sealed->row.is_release() || adapter.sealed->row.is_replay());
+  if (adapter.sealed && !is_behind) {
     row.set_overtaken_batch(adapter.sealed->batch);
     row.set_overtaken_digest(adapter.sealed->row.digest());
     row.set_overtaken_event_count(adapter.sealed->row.event_count());

@@ -152,6 +152,7 @@ Result<uint64_t> Staging::release_some(uint64_t from, v1::ReleaseHoldResponse& r
     if (row.is_released()) released.push_back(number);
   }
   if (released.empty()) return uint64_t{0};
+  if (from == 1) has_unfinished_release_ = false;
   Changes changes(*store_);
   uint64_t next = 0;
   size_t count = 0;
@@ -167,6 +168,10 @@ Result<uint64_t> Staging::release_some(uint64_t from, v1::ReleaseHoldResponse& r
         parsed = open_kept(value, row, envelope);
         if (!parsed.ok()) return false;
         if (is_held(envelope)) return true;
+        if (is_under_replay(number_of(key))) {
+          has_unfinished_release_ = true;
+          return true;
+        }
         const uint64_t bytes = row.stored_event().size();
         changes.writes.remove(Family::kKept, key);
         state_.set_kept_count(state_.kept_count() - 1);
@@ -176,7 +181,7 @@ Result<uint64_t> Staging::release_some(uint64_t from, v1::ReleaseHoldResponse& r
         return true;
       }));
   RETURN_IF_ERROR(parsed);
-  if (next == 0) {
+  if (next == 0 && !has_unfinished_release_) {
     for (const uint64_t number : released) {
       changes.writes.remove(Family::kHolds, number_key(number));
       holds_.erase(number);

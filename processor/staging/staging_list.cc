@@ -169,7 +169,11 @@ Result<v1::ShowEventResponse> Staging::show_event(const v1::ShowEventRequest& re
         describe_found(*event, found.stored_event.size(), found.place, holds);
     response.set_queue(event->stored.queue());
     response.set_lookup_id(event->stored.lookup_id());
-    parsed = parse_row(event->stored.event(), "events (event)", *response.mutable_event());
+    if (!response.mutable_event()->ParseFromString(event->stored.event())) {
+      response.mutable_event()->Clear();
+      response.mutable_event()->mutable_other()->set_name("undecodable");
+      response.mutable_event()->set_raw(event->stored.event());
+    }
     *response.mutable_envelope() = std::move(event->envelope);
     return false;
   }));
@@ -195,7 +199,7 @@ Result<v1::TraceMessageResponse> Staging::trace_message(const v1::TraceMessageRe
     RETURN_IF_ERROR(for_each_event(1, [&](const FoundEvent& found) {
       const auto event = open_event(found.stored_event);
       parsed = event.error();
-      if (parsed.ok()) parsed = trace.look_at(*event);
+      if (parsed.ok()) trace.look_at(*event);
       return parsed.ok();
     }));
     RETURN_IF_ERROR(parsed);
@@ -207,9 +211,8 @@ Result<v1::TraceMessageResponse> Staging::trace_message(const v1::TraceMessageRe
     parsed = event.error();
     if (!parsed.ok()) return false;
     if (!trace.has(*event)) return true;
-    parsed =
-        trace.take(*event, describe_found(*event, found.stored_event.size(), found.place, holds));
-    return parsed.ok();
+    trace.take(*event, describe_found(*event, found.stored_event.size(), found.place, holds));
+    return true;
   }));
   RETURN_IF_ERROR(parsed);
   v1::TraceMessageResponse response = trace.finish(request.with_content());

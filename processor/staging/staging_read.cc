@@ -23,6 +23,13 @@ std::vector<v1::AdapterInfo> Staging::adapters() const {
     info.set_last_sequence(state_.last_sequence());
     info.set_pending_count(static_cast<int64_t>(state_.last_sequence() - row.cursor() -
                                                 adapter.quarantined_ahead.size()));
+    info.set_pending_bytes(static_cast<int64_t>(state_.total_bytes() - row.cursor_bytes()));
+    info.set_replayed_count(static_cast<int64_t>(row.replayed()));
+    for (const auto& part : row.replay().parts()) {
+      info.set_replay_left_count(
+          info.replay_left_count() +
+          static_cast<int64_t>(part.last_sequence() + 1 - part.first_sequence()));
+    }
     info.set_quarantined_count(static_cast<int64_t>(row.quarantined()));
     info.set_last_reason(row.last_reason());
     uint64_t oldest = row.cursor() + 1;
@@ -114,6 +121,10 @@ std::vector<std::string> Staging::notices() const {
       sentences.push_back("adapter '" + name + "' has " +
                           std::to_string(adapter.row.quarantined()) + " events in quarantine");
     }
+  }
+  for (const auto& [name, adapter] : adapters_) {
+    if (!adapter.row.has_replay()) continue;
+    sentences.push_back("a replay to adapter '" + name + "' is under way: deletion waits for it");
   }
   for (const auto& [name, queue] : queues_) {
     if (queue.position.begun_anew_count() > 0) {

@@ -19,6 +19,7 @@ Result<bool> Staging::replace(const std::string& name, uint64_t batch,
   adapter->row.set_last_reason(reason);
 
   const bool is_release = rejected.row.is_release();
+  const bool is_replay = rejected.row.is_replay();
   std::map<uint64_t, std::string> named;
   for (const Rejected& one : culprits) {
     if (is_member(rejected.row, one.sequence)) named.emplace(one.sequence, one.reason);
@@ -29,12 +30,14 @@ Result<bool> Staging::replace(const std::string& name, uint64_t batch,
 
   Changes changes(*store_);
   changes.adapters.insert(name);
+  if (is_replay) replan_replay(*adapter, rejected, named);
   for (const auto& [sequence, why] : named) {
+    if (is_replay) break;  // it took effect once: it is only left out
     const Status status = is_release ? keep_quarantined(name, *adapter, rejected, why, changes)
                                      : quarantine(name, *adapter, batch, {sequence, why}, changes);
     if (!status.ok()) return spoil(status);
   }
-  if (!is_release) plan_again(*adapter, rejected, /*is_halved=*/named.empty());
+  if (!is_release && !is_replay) plan_again(*adapter, rejected, /*is_halved=*/named.empty());
   v1::AuditRow audit;
   audit.set_action("batch replaced");
   audit.set_adapter(name);

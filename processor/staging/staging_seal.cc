@@ -31,7 +31,9 @@ Result<Pending> Staging::pending(const std::string& name) const {
   pending.is_paused = adapter->row.is_paused();
   pending.has_plan = adapter->row.plan_size() > 0;
   pending.has_released = next_released(*adapter) != 0;
-  const bool is_behind = adapter->sealed && !adapter->sealed->row.is_release();
+  pending.has_replay = adapter->row.has_replay();
+  const bool is_behind =
+      adapter->sealed && !adapter->sealed->row.is_release() && !adapter->sealed->row.is_replay();
   const uint64_t position = is_behind ? last_of(adapter->sealed->row) : adapter->row.cursor();
   const auto& ahead = adapter->quarantined_ahead;
   uint64_t first = position + 1;
@@ -69,11 +71,20 @@ Result<SealOutcome> Staging::seal_once(const std::string& name, const BatchLimit
       return failed_precondition("a batch is under way adapter=" + name +
                                  " batch=" + std::to_string(adapter->sealed->batch));
     }
-    if (const uint64_t released = next_released(*adapter); released != 0) {
+    const uint64_t released = limits.is_replay ? 0 : next_released(*adapter);
+    if (released != 0) {
       ASSIGN_OR_RETURN(plan, draft_release(name, *adapter, released));
     }
+    if (limits.is_replay) {
+      ASSIGN_OR_RETURN(plan, draft_replay(*adapter, limits));
+      if (plan.members.empty() && !plan.is_adapter_too_old) {
+        RETURN_IF_ERROR(pass_empty_part(name));
+        return SealOutcome();
+      }
+    }
     // An older instance of the adapter may not understand what a newer one has rejected.
-    if (plan.members.empty() || plan.schema_revision > limits.schema_revision) {
+    const bool is_other = plan.members.empty() || plan.schema_revision > limits.schema_revision;
+    if (is_other && !limits.is_replay) {
       ASSIGN_OR_RETURN(plan, draft(*adapter, limits));
     }
   }
@@ -81,7 +92,8 @@ Result<SealOutcome> Staging::seal_once(const std::string& name, const BatchLimit
   outcome.is_adapter_too_old = plan.is_adapter_too_old;
   if (plan.members.empty()) return outcome;
   // Stored events never change, so their bytes are read without the mutex.
-  auto read = load_bodies(name, plan.is_release, plan.members);
+  auto read = plan.is_replay ? load_replayed(plan.members)
+                             : load_bodies(name, plan.is_release, plan.members);
   if (read.error().code() == StatusCode::kNotFound) return aborted(read.error().message());
   ASSIGN_OR_RETURN(auto events, std::move(read));
   SliceBuilder slices;
@@ -91,7 +103,8 @@ Result<SealOutcome> Staging::seal_once(const std::string& name, const BatchLimit
   base::MutexLock lock(mutex_);
   RETURN_IF_ERROR(fatal_);
   ASSIGN_OR_RETURN(const Adapter* adapter, find_adapter(name));
-  if (adapter->sealed || adapter->row.cursor() != plan.cursor) {
+  const bool is_replay_ended = plan.is_replay && !adapter->row.has_replay();
+  if (adapter->sealed || adapter->row.cursor() != plan.cursor || is_replay_ended) {
     return aborted("the adapter has moved meanwhile adapter=" + name);
   }
   std::string header = make_header(name, *adapter, plan, slices);
@@ -181,12 +194,14 @@ std::string Staging::make_header(const std::string& name, const Adapter& adapter
   header.set_batch(adapter.row.last_sealed_batch() + 1);
   header.set_previous_digest(adapter.row.last_acked_digest());
   header.set_event_count(plan.members.size());
-  header.set_running_event_count(adapter.row.acknowledged() + plan.members.size());
+  header.set_running_event_count(adapter.row.acknowledged() + adapter.row.replayed() +
+                                 plan.members.size());
   header.set_first_sequence(plan.members.front());
   header.set_last_sequence(plan.members.back());
   header.set_sealed_unix_ns(options_.clock->unix_now_ns());
   header.set_replaces(plan.replaces);
   header.set_reason(plan.reason);
+  if (plan.is_replay) header.set_replay_of(adapter.row.replay().replay_of());
   slices.finish(book_, header);
   return header.SerializeAsString();
 }
@@ -207,6 +222,7 @@ Result<std::shared_ptr<const LoadedBatch>> Staging::seal_draft(const std::string
   row.set_body_bytes(plan.body_bytes);
   row.set_schema_revision(plan.schema_revision);
   row.set_is_release(plan.is_release);
+  row.set_is_replay(plan.is_replay);
   loaded->events = std::move(events);
 
   Changes changes(*store_);
@@ -228,7 +244,10 @@ Result<std::shared_ptr<const LoadedBatch>> Staging::load_sealed(const std::strin
     if (!adapter->sealed) return not_found("no batch is under way adapter=" + name);
     loaded->seal = *adapter->sealed;
   }
-  auto events = load_bodies(name, loaded->seal.row.is_release(), members_of(loaded->seal.row));
+  const std::vector<uint64_t> members = members_of(loaded->seal.row);
+  auto events = loaded->seal.row.is_replay()
+                    ? load_replayed(members)
+                    : load_bodies(name, loaded->seal.row.is_release(), members);
   if (events.error().code() == StatusCode::kNotFound) {
     base::MutexLock lock(mutex_);
     ASSIGN_OR_RETURN(const Adapter* adapter, find_adapter(name));

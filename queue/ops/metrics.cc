@@ -2,13 +2,14 @@
 
 #include <utility>
 
+#include "base/metric_family.h"
+
 namespace verbatim::queue {
 namespace {
 
-using prometheus::ClientMetric;
 using prometheus::MetricFamily;
-using prometheus::MetricType;
-using Labels = std::vector<ClientMetric::Label>;
+using Family = base::MetricFamily;
+using Labels = Family::Labels;
 
 constexpr std::chrono::seconds kSilentAfter{5};
 constexpr double kMillisecond = 1e-3;
@@ -21,35 +22,6 @@ template <class Number>
 double number(Number value) {
   return static_cast<double>(value);
 }
-
-// One family under way; a name that ends in "_total" is a counter.
-class Family {
- public:
-  Family(std::vector<MetricFamily>& all, std::string name, std::string help) : all_(all) {
-    family_.type = name.ends_with("_total") ? MetricType::Counter : MetricType::Gauge;
-    family_.name = std::move(name);
-    family_.help = std::move(help);
-  }
-  ~Family() { all_.push_back(std::move(family_)); }
-  Family(const Family&) = delete;
-  Family& operator=(const Family&) = delete;
-
-  Family& add(double value, Labels labels = {}) {
-    ClientMetric metric;
-    metric.label = std::move(labels);
-    if (family_.type == MetricType::Counter) {
-      metric.counter.value = value;
-    } else {
-      metric.gauge.value = value;
-    }
-    family_.metric.push_back(std::move(metric));
-    return *this;
-  }
-
- private:
-  std::vector<MetricFamily>& all_;
-  MetricFamily family_;
-};
 
 // --- per queue ---
 

@@ -32,8 +32,9 @@ Result<std::unique_ptr<QueueOperations>> QueueOperations::start(
                                           .probe = *all->probe_});
   if (config.metrics_listen().empty()) return all;
   const QueueOperations* self = all.get();
-  ASSIGN_OR_RETURN(all->metrics_, MetricsServer::start(config.metrics_listen(),
-                                                       [self] { return self->metrics_input(); }));
+  ASSIGN_OR_RETURN(all->metrics_, base::MetricsServer::start(config.metrics_listen(), [self] {
+                     return metric_families(self->metrics_input());
+                   }));
   return all;
 }
 

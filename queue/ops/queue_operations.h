@@ -13,9 +13,10 @@
 #include "base/audit_log.h"
 #include "base/clock.h"
 #include "base/file_system.h"
+#include "base/metrics_server.h"
 #include "base/status.h"
 #include "queue/client/queue_client.h"
-#include "queue/ops/metrics_server.h"
+#include "queue/ops/metrics.h"
 #include "queue/ops/probe.h"
 #include "queue/ops/queue_admin.h"
 #include "queue/ops/queue_watch.h"
@@ -55,7 +56,7 @@ class QueueOperations {
   std::unique_ptr<QueueAdminService> admin_;
   std::unique_ptr<Probe> probe_;
   std::unique_ptr<QueueWatch> watch_;
-  std::unique_ptr<MetricsServer> metrics_;
+  std::unique_ptr<base::MetricsServer> metrics_;
 };
 
 }  // namespace verbatim::queue

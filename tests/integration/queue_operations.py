@@ -45,7 +45,7 @@ class Operator:
         return [int(one["lookup_id"]) for one in self.json("queues", "peek", queue, *arguments)["messages"]]
 
     def alarm(self, name, subject):
-        alarms = self.json("alarms", "list")["alarms"]
+        alarms = self.json("alarms", "list", "--service", "queue")["alarms"]
         return next((one for one in alarms if (one["name"], one["subject"]) == (name, subject)), None)
 
 
@@ -165,7 +165,7 @@ def messages_are_moved_purged_and_redriven(operator, client):
     assert operator.info("looks;dead-letters")["depth_by_reason"] == {"END_REASON_PURGED": "2"}, operator.info("looks;dead-letters")
     wait_until(lambda: operator.alarm("dead-letters", "looks;dead-letters") or operator.alarm("dead-letters", "looks"), 20,
                "the alarm about dead letters")
-    operator.run("alarms", "list", code=1, words=["dead-letters", "RAISED"])
+    operator.run("alarms", "list", "--service", "queue", code=1, words=["dead-letters", "RAISED"])
 
     operator.change("dead-letters", "redrive", "looks", "--id", dead[0]["lookup_id"], words=["1 moved"])
     assert operator.ids("looks") == [5, 7, 9, 11], "a redriven message gets a new lookup id"
@@ -173,9 +173,9 @@ def messages_are_moved_purged_and_redriven(operator, client):
     assert back["hops"][-1]["reason"] == "END_REASON_REDRIVEN" and back["hops"][0]["lookup_id"] == "1", back
     operator.change("dead-letters", "redrive", "looks", "--all", "--to", "target")
     assert operator.ids("looks;dead-letters") == []
-    wait_until(lambda: not [one for one in operator.json("alarms", "list")["alarms"] if one["name"] == "dead-letters"], 30,
+    wait_until(lambda: not [one for one in operator.json("alarms", "list", "--service", "queue")["alarms"] if one["name"] == "dead-letters"], 30,
                "the alarm about dead letters to clear")
-    operator.run("alarms", "list", "--all", words=["over"])
+    operator.run("alarms", "list", "--service", "queue", "--all", words=["over"])
 
 
 def a_transfer_keeps_to_its_rate(operator, client):
@@ -212,7 +212,7 @@ def poison_leaves_its_queue(operator, client):
         lease = wait_until(lambda: client.receive("poisoned"), 20, "the message to go out")
         client.abort("poisoned", lease)
     wait_until(lambda: operator.ids("poisoned;poison") == [1], 20, "the message to be poison")
-    wait_until(lambda: [one for one in operator.json("alarms", "list")["alarms"] if one["name"] == "poison"], 20, "the alarm about poison")
+    wait_until(lambda: [one for one in operator.json("alarms", "list", "--service", "queue")["alarms"] if one["name"] == "poison"], 20, "the alarm about poison")
     operator.change("dead-letters", "redrive", "poisoned;poison", "--all", words=["1 moved"])
     assert operator.ids("poisoned") == [2]
     client.put("poisoned", [b"worse"], order_key=b"k")
@@ -330,7 +330,7 @@ def every_metric_is_in_the_handbook(pipeline):
 def alarms_in_the_handbook(operator):
     with open(os.path.join(SOURCE_DIR, "docs", "operations.md"), encoding="utf-8") as file:
         page = file.read()
-    for alarm in operator.json("alarms", "list", "--all")["alarms"]:
+    for alarm in operator.json("alarms", "list", "--service", "queue", "--all")["alarms"]:
         assert f"| `{alarm['name']}` |" in page, f"{alarm['name']} is not in docs/operations.md"
 
 

@@ -53,7 +53,7 @@ const std::vector<Owner>& foreign_owners() {
       {"CLI/", {"base/service", "admin/", "tests/", "adapters/"}},
       {"spdlog/", {"base/log"}},
       {"isa-l", {"base/crc32c"}},
-      {"prometheus/", {"queue/ops/metrics"}},
+      {"prometheus/", {"base/metric", "queue/ops/metrics", "processor/ops/metrics"}},
       {"openssl/", {"base/", "collector/sources/xcp/", "tests/"}},
       {"stringprep.h", {"collector/"}},
       {"idna.h", {"collector/"}},

@@ -1,4 +1,4 @@
-#include "queue/ops/metrics_server.h"
+#include "base/metrics_server.h"
 
 #include <prometheus/collectable.h>
 #include <prometheus/exposer.h>
@@ -8,18 +8,16 @@
 
 #include "base/net_address.h"
 
-namespace verbatim::queue {
+namespace verbatim::base {
 namespace {
 
 class Collector final : public prometheus::Collectable {
  public:
-  explicit Collector(std::function<MetricsInput()> input) : input_(std::move(input)) {}
-  std::vector<prometheus::MetricFamily> Collect() const override {
-    return metric_families(input_());
-  }
+  explicit Collector(MetricsServer::Families families) : families_(std::move(families)) {}
+  std::vector<prometheus::MetricFamily> Collect() const override { return families_(); }
 
  private:
-  const std::function<MetricsInput()> input_;
+  const MetricsServer::Families families_;
 };
 
 }  // namespace
@@ -34,17 +32,17 @@ MetricsServer::MetricsServer(std::unique_ptr<State> state) : state_(std::move(st
 MetricsServer::~MetricsServer() { state_->exposer.reset(); }
 
 Result<std::unique_ptr<MetricsServer>> MetricsServer::start(const std::string& address,
-                                                            std::function<MetricsInput()> input) {
-  ASSIGN_OR_RETURN(base::NetAddress parsed, base::parse_net_address(address));
-  if (parsed.kind != base::NetAddress::Kind::kTcp) {
+                                                            Families families) {
+  ASSIGN_OR_RETURN(NetAddress parsed, parse_net_address(address));
+  if (parsed.kind != NetAddress::Kind::kTcp) {
     return invalid_argument("metrics need host:port, not address=" + address);
   }
-  if (!base::is_loopback(parsed)) {
+  if (!is_loopback(parsed)) {
     return failed_precondition("metrics are for loopback only, not address=" + address);
   }
   if (parsed.host == "localhost") parsed.host = "127.0.0.1";
   auto state = std::make_unique<State>();
-  state->collector = std::make_shared<Collector>(std::move(input));
+  state->collector = std::make_shared<Collector>(std::move(families));
   try {
     // Two threads; a client that is slow or keeps its connection does not keep one for long.
     state->exposer = std::make_unique<prometheus::Exposer>(
@@ -61,4 +59,4 @@ Result<std::unique_ptr<MetricsServer>> MetricsServer::start(const std::string& a
   return server;
 }
 
-}  // namespace verbatim::queue
+}  // namespace verbatim::base

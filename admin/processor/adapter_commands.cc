@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "admin/commands.h"
+#include "admin/processor/processor_commands.h"
 #include "admin/status_report.h"
 #include "admin/text.h"
 
@@ -24,7 +25,8 @@ std::string_view action_word(v1::UpdateAdapterRequest::Action action) {
   }
 }
 
-// One line of `events tail`. Fixed widths: the next line is not known yet.
+}  // namespace
+
 std::string event_line(const v1::EventInfo& event) {
   const std::string kind = enum_word(v1::EventKind_Name(event.kind()), "EVENT_KIND_");
   const std::string phase = enum_word(v1::Phase_Name(event.phase()), "PHASE_");
@@ -38,8 +40,6 @@ std::string event_line(const v1::EventInfo& event) {
                      printable(event.conversation_key()), event.is_late() ? " late" : "");
 }
 
-}  // namespace
-
 int list_adapters(CommandContext& context) {
   const Result<v1::ListAdaptersResponse> answer = context.client.list_adapters();
   if (!answer) return report_error(answer.error());
@@ -52,7 +52,8 @@ int list_adapters(CommandContext& context) {
                {"STATE"},
                {"SEALED", Align::kRight},
                {"ACKED", Align::kRight},
-               {"PENDING", Align::kRight},
+               {"LAG", Align::kRight},
+               {"LAG BYTES", Align::kRight},
                {"OLDEST", Align::kRight},
                {"QUARANTINED", Align::kRight},
                {"RETRIES", Align::kRight},
@@ -63,8 +64,9 @@ int list_adapters(CommandContext& context) {
         {printable(adapter.name()), adapter.required() ? "yes" : "no",
          Cell(printable(adapter.state()), adapter.state() == "active" ? Mood::kGood : Mood::kBad),
          human_count(adapter.last_sealed_batch()), human_count(adapter.last_acked_batch()),
-         human_count(adapter.pending_count()), human_age(adapter.oldest_pending_age_ms()),
-         human_count(adapter.quarantined_count()), human_count(adapter.retry_count()),
+         human_count(adapter.pending_count()), human_bytes(adapter.pending_bytes()),
+         human_age(adapter.oldest_pending_age_ms()), human_count(adapter.quarantined_count()),
+         human_count(adapter.retry_count()),
          adapter.software().empty() ? "-" : printable(adapter.software()),
          adapter.last_reason().empty() ? "-" : printable(adapter.last_reason())});
   }

@@ -1,0 +1,65 @@
+#include "processor/staging_marks.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+
+namespace verbatim::processor {
+namespace {
+
+constexpr std::chrono::milliseconds kDiskInterval{100};
+// A disk at its mark must not make intake start and stop with each batch.
+constexpr uint64_t kDiskRoomMaxBytes = 64ULL << 20;
+
+}  // namespace
+
+StagingMarks::StagingMarks(Staging& staging, StagingMarksOptions options, const base::Clock& clock)
+    : staging_(staging), options_(std::move(options)), clock_(clock) {}
+
+StagingMarks::State StagingMarks::look() {
+  // Copies for holds do not count: a hold stops no delivery. Their bound is the disk's.
+  const uint64_t bytes = staging_.staged_bytes();
+  base::MutexLock lock(mutex_);
+  look_at_disk();
+  if (bytes >= options_.high_bytes) is_full_ = true;
+  if (bytes < options_.low_bytes) is_full_ = false;
+  if (is_disk_full_) return State::kDiskFull;
+  return is_full_ ? State::kFull : State::kTakes;
+}
+
+void StagingMarks::look_at_disk() {
+  if (!options_.free_disk || options_.free_disk_min_bytes == 0) return;
+  const auto now = clock_.monotonic();
+  if (looked_at_disk_ >= std::chrono::nanoseconds(0) && now - looked_at_disk_ < kDiskInterval) {
+    return;
+  }
+  looked_at_disk_ = now;
+  const auto free = options_.free_disk();
+  if (!free) {
+    LOG_WARN("the free space of the disk is not known: {}", free.error().to_string());
+    return;
+  }
+  free_disk_bytes_ = *free;
+  const uint64_t room = std::min(options_.free_disk_min_bytes / 4, kDiskRoomMaxBytes);
+  if (*free < options_.free_disk_min_bytes) is_disk_full_ = true;
+  if (*free >= options_.free_disk_min_bytes + room) is_disk_full_ = false;
+}
+
+uint64_t StagingMarks::free_disk_bytes() const {
+  base::MutexLock lock(mutex_);
+  return free_disk_bytes_;
+}
+
+std::string StagingMarks::sentence(State state) {
+  switch (state) {
+    case State::kFull:
+      return "staging is above its high mark until the adapters have caught up";
+    case State::kDiskFull:
+      return "the disk of the staging store is nearly full";
+    case State::kTakes:
+      break;
+  }
+  return "staging takes again";
+}
+
+}  // namespace verbatim::processor
