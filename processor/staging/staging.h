@@ -244,6 +244,7 @@ class Staging {
   Status spoil(Status error) REQUIRES(mutex_);
   Result<Adapter*> find_adapter(const std::string& name) REQUIRES(mutex_);
   Result<const Adapter*> find_adapter(const std::string& name) const REQUIRES(mutex_);
+  uint64_t deleted_through() const;
   Status put_audit(v1::AuditRow row, WriteSet& writes) REQUIRES(mutex_);
   // Durable at return: the entry of a change that comes next.
   Status audit_first(v1::AuditRow row) REQUIRES(mutex_);
