@@ -11,10 +11,12 @@
 #include <rocksdb/write_batch.h>
 
 #include <array>
+#include <limits>
 #include <utility>
 #include <vector>
 
 #include "base/log.h"
+#include "processor/staging/released_rows.h"
 #include "processor/staging/rocks_status.h"
 
 namespace verbatim::processor {
@@ -44,7 +46,8 @@ rocksdb::DBOptions store_options(rocksdb::Env* env) {
   options.track_and_verify_wals_in_manifest = true;
   // A failed write is never tried again behind our back.
   options.max_bgerror_resume_count = 0;
-  options.max_total_wal_size = 256 * kMiB;
+  // Half of the space that may stand beside what is staged.
+  options.max_total_wal_size = 128 * kMiB;
   options.keep_log_file_num = 4;
   options.max_log_file_size = 4 * kMiB;
   options.stats_dump_period_sec = 0;
@@ -55,13 +58,31 @@ rocksdb::DBOptions store_options(rocksdb::Env* env) {
   return options;
 }
 
+bool is_released_by_number(size_t family) {
+  return family == at(Family::kEvents) || family == at(Family::kIndex);
+}
+
+// Rows come in the order of their keys and go in the same order, so a table overlaps no other:
+// it is moved to level 1, where files can be dropped, without being read, and stays as it is.
+void leave_files_alone(rocksdb::ColumnFamilyOptions& options,
+                       const std::shared_ptr<ReleasedRows>& released) {
+  options.compaction_filter_factory = make_released_filter_factory(released);
+  options.level0_file_num_compaction_trigger = 1;
+  options.max_bytes_for_level_base = std::numeric_limits<int64_t>::max();
+  options.ttl = 0;
+  options.periodic_compaction_seconds = 0;
+  options.compression = rocksdb::kLZ4Compression;
+}
+
 rocksdb::ColumnFamilyOptions family_options(size_t family,
-                                            const std::shared_ptr<rocksdb::Cache>& cache) {
+                                            const std::shared_ptr<rocksdb::Cache>& cache,
+                                            const std::shared_ptr<ReleasedRows>& released) {
   rocksdb::ColumnFamilyOptions options;
   const bool is_bulky = family == at(Family::kEvents);
   options.write_buffer_size = is_bulky ? 64 * kMiB : 8 * kMiB;
   options.max_write_buffer_number = 3;
   options.arena_block_size = is_bulky ? kMiB : 64 * 1024;
+  if (is_released_by_number(family)) leave_files_alone(options, released);
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = cache;
   if (family == at(Family::kSourceKeys)) {
@@ -84,6 +105,7 @@ struct WriteSet::State {
 struct RocksStore::State {
   std::unique_ptr<rocksdb::DB> db;
   std::vector<rocksdb::ColumnFamilyHandle*> families;
+  std::shared_ptr<ReleasedRows> released = std::make_shared<ReleasedRows>();
 
   ~State() {
     for (auto* family : families) {
@@ -116,27 +138,27 @@ void WriteSet::remove(Family family, std::string_view key) {
   CHECK(status.ok(), "a write batch in memory takes what it is given");
 }
 
-void WriteSet::remove_range(Family family, std::string_view from, std::string_view to) {
-  const auto status =
-      state_->batch.DeleteRange(state_->store.state_->handle(family), slice(from), slice(to));
-  CHECK(status.ok(), "a write batch in memory takes what it is given");
-}
-
 StoreView::StoreView(RocksStore& store)
-    : store_(store), snapshot_(store.state_->db->GetSnapshot()) {}
-StoreView::~StoreView() { store_.state_->db->ReleaseSnapshot(snapshot_); }
+    : store_(store),
+      // In this order: what is released after it stays for the view.
+      released_(store.state_->released->pin()),
+      snapshot_(store.state_->db->GetSnapshot()) {}
+StoreView::~StoreView() {
+  store_.state_->db->ReleaseSnapshot(snapshot_);
+  store_.state_->released->unpin(released_);
+}
 
 RocksStore::RocksStore(std::unique_ptr<State> state) : state_(std::move(state)) {}
 RocksStore::~RocksStore() = default;
 
 Result<std::unique_ptr<RocksStore>> RocksStore::open(const std::string& path, rocksdb::Env* env) {
+  auto state = std::make_unique<State>();
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   const auto cache = rocksdb::NewLRUCache(64 * kMiB);
   for (size_t i = 0; i < kFamilyCount; ++i) {
     families.emplace_back(i == 0 ? rocksdb::kDefaultColumnFamilyName : kFamilyNames[i],
-                          family_options(i, cache));
+                          family_options(i, cache, state->released));
   }
-  auto state = std::make_unique<State>();
   rocksdb::DB* db = nullptr;
   const auto status = rocksdb::DB::Open(store_options(env), path, families, &state->families, &db);
   if (!status.ok()) {
@@ -188,16 +210,21 @@ Status RocksStore::write(WriteSet& changes, bool is_synced) {
   return from_rocks(state_->db->Write(options, &changes.state_->batch), "write");
 }
 
-void RocksStore::drop_files_below(Family family, std::string_view to) {
+void RocksStore::release_below(std::string_view to) { state_->released->raise(to); }
+
+void RocksStore::drop_released_files() {
   const std::string from(1, '\0');
+  const std::string to = state_->released->bound();
+  if (to <= from) return;
   const rocksdb::Slice begin = slice(from);
   const rocksdb::Slice end = slice(to);
-  // Only whole files below the bound.
-  ignore_error(
-      from_rocks(rocksdb::DeleteFilesInRange(state_->db.get(), state_->handle(family), &begin, &end,
-                                             /*include_end=*/false),
-                 "release of files"),
-      "it costs space, no row");
+  for (const Family family : {Family::kEvents, Family::kIndex}) {
+    // Only whole files below the bound.
+    ignore_error(from_rocks(rocksdb::DeleteFilesInRange(state_->db.get(), state_->handle(family),
+                                                        &begin, &end, /*include_end=*/false),
+                            "release of files"),
+                 "it costs space, no row");
+  }
 }
 
 void RocksStore::reclaim_below(Family family, std::string_view to) {
@@ -211,7 +238,7 @@ void RocksStore::reclaim_below(Family family, std::string_view to) {
   if (!is_known || free < 2 * in_memory + kRoomBytes) return;
   Status status =
       from_rocks(state_->db->Flush(rocksdb::FlushOptions(), state_->families), "flush for space");
-  drop_files_below(family, to);
+  drop_released_files();
   const std::string from(1, '\0');
   const rocksdb::Slice begin = slice(from);
   const rocksdb::Slice end = slice(to);

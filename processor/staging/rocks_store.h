@@ -4,6 +4,10 @@
 // cannot open the store. A torn end of the write-ahead log (a write that was never synced) is cut;
 // damage before it refuses the opening. After a failed write or sync the store refuses everything:
 // nothing is retried.
+//
+// Events and their index rows are numbered and leave by number: release_below() says up to where
+// nobody reads any more. What is still in memory then never becomes a table, and tables go as whole
+// files; no row is deleted one by one, so no reader ever steps over the deleted ones (ADR 0026).
 // Threads: any.
 #pragma once
 
@@ -57,8 +61,6 @@ class WriteSet {
   void put(Family family, std::string_view key, std::string_view value);
   void put(Family family, std::string_view key, const google::protobuf::MessageLite& value);
   void remove(Family family, std::string_view key);
-  // Removes all keys from `from` up to and without `to`.
-  void remove_range(Family family, std::string_view from, std::string_view to);
 
  private:
   friend class RocksStore;
@@ -66,7 +68,8 @@ class WriteSet {
   std::unique_ptr<State> state_;
 };
 
-// A view that no later write changes; must end before its store.
+// A view that no later write changes; must end before its store. What is released while it lives
+// stays readable through it.
 class StoreView {
  public:
   explicit StoreView(RocksStore& store);
@@ -77,6 +80,7 @@ class StoreView {
  private:
   friend class RocksStore;
   RocksStore& store_;
+  const std::string released_;
   const rocksdb::Snapshot* snapshot_;
 };
 
@@ -105,8 +109,11 @@ class RocksStore {
   // Errors: the store is of no more use.
   Status write(WriteSet& changes, bool is_synced);
 
-  // Gives disk space of removed rows below `to` back, as far as that costs nothing.
-  void drop_files_below(Family family, std::string_view to);
+  // Rows of the families events and index with keys below `to` may vanish at any time from now on.
+  // The caller has said durably that they are deleted, and reads none of them again. Never back.
+  void release_below(std::string_view to);
+  // Removes the files that hold released rows alone. Blocks on the disk.
+  void drop_released_files();
   // The same when space is short: first writes out what is in memory, so that the write-ahead log
   // can go, then compacts; does nothing where the disk has no room for that.
   void reclaim_below(Family family, std::string_view to);

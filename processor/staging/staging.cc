@@ -89,7 +89,10 @@ Status Staging::commit(Changes& changes, bool is_synced) {
     writes.put(Family::kPositions, name, queues_.at(name).position);
   }
   writes.put(Family::kMeta, "state", state_);
-  return store_->write(writes, is_synced);
+  RETURN_IF_ERROR(store_->write(writes, is_synced));
+  // Rows may vanish only once it is durable that they are deleted.
+  if (is_synced) store_->release_below(number_key(state_.deleted_through() + 1));
+  return {};
 }
 
 Status Staging::spoil(Status error) {

@@ -273,6 +273,7 @@ class Staging {
   Status spoil(Status error) REQUIRES(mutex_);
   Result<Adapter*> find_adapter(const std::string& name) REQUIRES(mutex_);
   Result<const Adapter*> find_adapter(const std::string& name) const REQUIRES(mutex_);
+  uint64_t deleted_through() const;
   Status put_audit(v1::AuditRow row, WriteSet& writes) REQUIRES(mutex_);
   // Durable at return: the entry of a change that comes next.
   Status audit_first(v1::AuditRow row) REQUIRES(mutex_);
@@ -320,6 +321,7 @@ class Staging {
   Status advance_archive(Changes& changes) REQUIRES(mutex_);
   Status archive_event(uint64_t sequence, uint32_t reference, Changes& changes) REQUIRES(mutex_);
   Status delete_archived_locked() REQUIRES(mutex_);
+  Status finish_waiting_releases() REQUIRES(mutex_);
   Status delete_piece(uint64_t target, Changes& changes, bool is_synced) REQUIRES(mutex_);
   uint64_t deletion_target(uint64_t archived_bytes, std::vector<std::string>& overtaken) const
       REQUIRES(mutex_);

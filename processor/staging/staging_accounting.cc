@@ -158,9 +158,10 @@ class Recount {
   Status count_events() {
     std::map<uint64_t, uint64_t> sizes;
     uint64_t previous = cut_.state.deleted_through();
+    const std::string first = number_key(previous + 1);
     Status decoded;
     RETURN_IF_ERROR(store_.for_each(
-        Family::kIndex, "",
+        Family::kIndex, first,
         [&](auto key, auto value) {
           const uint64_t sequence = number_of(key);
           const auto index = decode_index(value);
@@ -180,7 +181,7 @@ class Recount {
     expect("last index row", previous, cut_.state.last_sequence());
     uint64_t bytes = 0;
     RETURN_IF_ERROR(store_.for_each(
-        Family::kEvents, "",
+        Family::kEvents, first,
         [&](auto key, auto value) {
           const auto found = sizes.find(number_of(key));
           const uint64_t indexed = found == sizes.end() ? 0 : found->second;

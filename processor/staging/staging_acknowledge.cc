@@ -8,22 +8,6 @@
 namespace verbatim::processor {
 namespace {
 
-// Few rows go one by one and many as a range: RocksDB sorts all ranges of a memtable anew after
-// each new one, which many small batches would make slow. Ranges never overlap, for the same
-// reason.
-void remove_events(uint64_t first, uint64_t last, WriteSet& writes) {
-  constexpr uint64_t kRangeMinCount = 256;
-  if (last - first >= kRangeMinCount) {
-    writes.remove_range(Family::kEvents, number_key(first), number_key(last + 1));
-    writes.remove_range(Family::kIndex, number_key(first), number_key(last + 1));
-    return;
-  }
-  for (uint64_t sequence = first; sequence <= last; ++sequence) {
-    writes.remove(Family::kEvents, number_key(sequence));
-    writes.remove(Family::kIndex, number_key(sequence));
-  }
-}
-
 bool is_overtaken(const v1::AdapterRow& row, uint64_t batch, const std::string& digest) {
   return batch != 0 && row.overtaken_batch() == batch && row.overtaken_digest() == digest;
 }
@@ -202,19 +186,30 @@ Status Staging::archive_event(uint64_t sequence, uint32_t reference, Changes& ch
 }
 
 Status Staging::delete_archived() {
-  base::MutexLock lock(mutex_);
-  RETURN_IF_ERROR(fatal_);
-  Status status = delete_archived_locked();
-  // A copy that a replay was giving out has waited for that.
-  if (status.ok() && has_unfinished_release_) {
-    v1::ReleaseHoldResponse response;
-    for (uint64_t next = 1; status.ok() && next != 0;) {
-      const auto after = release_some(next, response);
-      status = after.error();
-      next = after ? *after : 0;
-    }
+  bool is_drop_due = false;
+  {
+    base::MutexLock lock(mutex_);
+    RETURN_IF_ERROR(fatal_);
+    Status status = delete_archived_locked();
+    if (status.ok()) status = finish_waiting_releases();
+    if (!status.ok()) return spoil(status);
+    constexpr uint64_t kFileDropBytes = 16ULL << 20;
+    is_drop_due = state_.deleted_bytes() - last_file_drop_bytes_ >= kFileDropBytes;
+    if (is_drop_due) last_file_drop_bytes_ = state_.deleted_bytes();
   }
-  return status.ok() ? status : spoil(status);
+  // It takes the disk's time, which intake need not wait for.
+  if (is_drop_due) store_->drop_released_files();
+  return {};
+}
+
+// A copy that a replay was giving out has waited for its end.
+Status Staging::finish_waiting_releases() {
+  if (!has_unfinished_release_) return {};
+  v1::ReleaseHoldResponse response;
+  for (uint64_t next = 1; next != 0;) {
+    ASSIGN_OR_RETURN(next, release_some(next, response));
+  }
+  return {};
 }
 
 uint64_t Staging::deletion_target(uint64_t archived_bytes,
@@ -248,11 +243,6 @@ Status Staging::delete_archived_locked() {
     overtaken.clear();
     RETURN_IF_ERROR(delete_piece(target, changes, is_synced));
   }
-  constexpr uint64_t kFileDropBytes = 256ULL << 20;
-  if (state_.deleted_bytes() - last_file_drop_bytes_ >= kFileDropBytes) {
-    last_file_drop_bytes_ = state_.deleted_bytes();
-    store_->drop_files_below(Family::kEvents, number_key(target + 1));
-  }
   return {};
 }
 
@@ -265,14 +255,13 @@ Status Staging::delete_piece(uint64_t target, Changes& changes, bool is_synced) 
     ASSIGN_OR_RETURN(last, keep_held(first, target, changes, is_synced));
   }
   ASSIGN_OR_RETURN(const EventIndex index, index_of(last));
-  remove_events(first, last, changes.writes);
   state_.set_deleted_through(last);
   state_.set_deleted_bytes(index.total_bytes);
   for (const auto& [conversation, joined] : book_.purge(last)) {
     changes.writes.remove(Family::kParticipation, named_key(conversation, joined));
   }
-  // Deletion decides nothing (a crash repeats it), unless it skips events of an adapter. Copies
-  // must be on the disk before files of the originals go.
+  // Deletion decides nothing (a crash repeats it), unless it skips events of an adapter. Rows, of
+  // which held ones have been copied in this write, go after a synced write, see commit().
   return commit(changes, is_synced);
 }
 

@@ -69,11 +69,18 @@ Result<std::vector<v1::QuarantinedEvent>> Staging::quarantined(const std::string
   return events;
 }
 
+uint64_t Staging::deleted_through() const {
+  base::MutexLock lock(mutex_);
+  return state_.deleted_through();
+}
+
 Result<std::vector<v1::EventInfo>> Staging::newest_events(int count) const {
   std::vector<v1::EventInfo> events;
   Status parsed;
   if (count <= 0) return events;
-  RETURN_IF_ERROR(store_->for_each_from_last(Family::kEvents, [&](auto, auto value) {
+  const uint64_t deleted = deleted_through();
+  RETURN_IF_ERROR(store_->for_each_from_last(Family::kEvents, [&](auto key, auto value) {
+    if (number_of(key) <= deleted) return false;
     auto info = describe_event(value);
     parsed = info.error();
     if (info) events.push_back(*std::move(info));
@@ -87,13 +94,13 @@ Result<std::vector<v1::EventInfo>> Staging::newest_events(int count) const {
 Result<std::vector<v1::EventInfo>> Staging::events_above(uint64_t sequence, int count) const {
   std::vector<v1::EventInfo> events;
   Status parsed;
-  RETURN_IF_ERROR(
-      store_->for_each(Family::kEvents, number_key(sequence + 1), [&](auto, auto value) {
-        auto info = describe_event(value);
-        parsed = info.error();
-        if (info) events.push_back(*std::move(info));
-        return parsed.ok() && events.size() < static_cast<size_t>(count);
-      }));
+  const std::string first = number_key(std::max(sequence, deleted_through()) + 1);
+  RETURN_IF_ERROR(store_->for_each(Family::kEvents, first, [&](auto, auto value) {
+    auto info = describe_event(value);
+    parsed = info.error();
+    if (info) events.push_back(*std::move(info));
+    return parsed.ok() && events.size() < static_cast<size_t>(count);
+  }));
   RETURN_IF_ERROR(parsed);
   return events;
 }

@@ -43,8 +43,12 @@ LoadPost make_post(const LoadOptions& options, uint64_t number) {
   return post;
 }
 
-LoadProducer::LoadProducer(LoadOptions options, OpenLink open_link, std::FILE* accepted)
-    : options_(std::move(options)), open_link_(std::move(open_link)), accepted_file_(accepted) {
+LoadProducer::LoadProducer(LoadOptions options, OpenLink open_link, std::FILE* accepted,
+                           std::FILE* receipts)
+    : options_(std::move(options)),
+      open_link_(std::move(open_link)),
+      accepted_file_(accepted),
+      receipts_file_(receipts) {
   base::MutexLock lock(mutex_);
   states_.resize(options_.count, State::kNew);
   first_sent_.resize(options_.count);
@@ -193,6 +197,13 @@ void LoadProducer::on_reply(uint64_t generation, const v1::SendReply& reply) {
 }
 
 void LoadProducer::on_receipts(const v1::ReceiptBatch& receipts) {
+  if (receipts_file_ != nullptr) {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    std::fprintf(
+        receipts_file_, "%lld %llu\n",
+        static_cast<long long>(std::chrono::duration_cast<std::chrono::microseconds>(now).count()),
+        static_cast<unsigned long long>(receipts.first_sequence() + receipts.count() - 1));
+  }
   int refusal = 0;
   for (uint64_t i = 0; i < receipts.count(); ++i) {
     const uint64_t number = receipts.first_sequence() + i;

@@ -53,9 +53,11 @@ class LoadProducer {
  public:
   using OpenLink = std::function<std::unique_ptr<ProducerLink>(ProducerLink::Callbacks)>;
 
-  // `accepted`: receives one line for each accepted event: room, sequence, SHA-256 of the text; may
+  // `accepted`: receives one line for each accepted event: room, sequence, SHA-256 of the text.
+  // `receipts`: one for each message of receipts: Unix time in microseconds, last number. Both may
   // be null.
-  LoadProducer(LoadOptions options, OpenLink open_link, std::FILE* accepted);
+  LoadProducer(LoadOptions options, OpenLink open_link, std::FILE* accepted,
+               std::FILE* receipts = nullptr);
   LoadResult run();
 
  private:
@@ -74,6 +76,7 @@ class LoadProducer {
   const LoadOptions options_;
   const OpenLink open_link_;
   std::FILE* const accepted_file_;
+  std::FILE* const receipts_file_;
   std::unique_ptr<ProducerLink> link_;
 
   base::Mutex mutex_;

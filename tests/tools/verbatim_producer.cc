@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 #include <cinttypes>
 #include <cstdio>
+#include <optional>
 #include <string>
 
 #include "tests/tools/load_producer.h"
@@ -39,6 +40,15 @@ void print(const LoadResult& result) {
               static_cast<double>(result.accepted) / result.seconds, result.p50_us, result.p99_us);
 }
 
+// Null without a path, nothing when it cannot be opened.
+std::optional<std::FILE*> open_file(const std::string& path) {
+  if (path.empty()) return nullptr;
+  std::FILE* file = std::fopen(path.c_str(), "w");
+  if (file != nullptr) return file;
+  std::perror(path.c_str());
+  return std::nullopt;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -46,6 +56,7 @@ int main(int argc, char** argv) {
   std::string transport = "grpc";
   std::string address = "127.0.0.1:7420";
   std::string accepted_path;
+  std::string receipts_path;
   int64_t time_limit_s = 600;
   int64_t silence_max_ms = 10'000;
   CLI::App app("Sends generated posts to a collector until every one is answered.");
@@ -61,25 +72,24 @@ int main(int argc, char** argv) {
       ->check(CLI::PositiveNumber);
   app.add_option("--rate", options.rate, "events a second; 0: no limit");
   app.add_option("--accepted", accepted_path, "file: room, sequence, SHA-256 of the text");
+  app.add_option("--receipts", receipts_path,
+                 "file: time of receipts in microseconds, last number");
   app.add_option("--time-limit-s", time_limit_s, "gives up after it");
   app.add_option("--silence-max-ms", silence_max_ms, "connects anew without an answer for so long");
   CLI11_PARSE(app, argc, argv);
   options.time_limit = std::chrono::seconds(time_limit_s);
   options.silence_max = std::chrono::milliseconds(silence_max_ms);
 
-  std::FILE* accepted = nullptr;
-  if (!accepted_path.empty()) {
-    accepted = std::fopen(accepted_path.c_str(), "w");
-    if (accepted == nullptr) {
-      std::perror(accepted_path.c_str());
+  const auto accepted = open_file(accepted_path);
+  const auto receipts = open_file(receipts_path);
+  if (!accepted || !receipts) return 2;
+  LoadProducer producer(options, link_opener(transport, address), *accepted, *receipts);
+  const LoadResult result = producer.run();
+  for (std::FILE* file : {*accepted, *receipts}) {
+    if (file != nullptr && std::fclose(file) != 0) {
+      std::perror("a file of the producer");
       return 2;
     }
-  }
-  LoadProducer producer(options, link_opener(transport, address), accepted);
-  const LoadResult result = producer.run();
-  if (accepted != nullptr && std::fclose(accepted) != 0) {
-    std::perror(accepted_path.c_str());
-    return 2;
   }
   print(result);
   if (!result.is_complete) return 3;

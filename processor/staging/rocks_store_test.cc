@@ -1,0 +1,101 @@
+// What leaves the store by number: space, and what views still see.
+#include "processor/staging/rocks_store.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <thread>
+
+#include "processor/staging/keys.h"
+#include "tests/support/temp_dir.h"
+
+namespace verbatim::processor {
+namespace {
+
+class RocksStoreTest : public ::testing::Test {
+ protected:
+  RocksStoreTest() : store_(*RocksStore::open(dir_.path(), nullptr)) {}
+
+  // Rows of 1 MiB; memory holds fewer than 70 of them.
+  void put(uint64_t first, uint64_t last) {
+    const std::string value(1 << 20, 'v');
+    for (uint64_t sequence = first; sequence <= last; ++sequence) {
+      WriteSet changes(*store_);
+      changes.put(Family::kEvents, number_key(sequence), std::string_view(value));
+      ASSERT_TRUE(store_->write(changes, /*is_synced=*/false).ok());
+    }
+  }
+  // Writes what is in memory into tables.
+  void reopen() {
+    store_.reset();
+    store_ = *RocksStore::open(dir_.path(), nullptr);
+  }
+  std::vector<uint64_t> stored(const StoreView* view = nullptr) {
+    std::vector<uint64_t> sequences;
+    EXPECT_TRUE(store_
+                    ->for_each(
+                        Family::kEvents, "",
+                        [&](auto key, auto) {
+                          sequences.push_back(number_of(key));
+                          return true;
+                        },
+                        view)
+                    .ok());
+    return sequences;
+  }
+  uint64_t table_count() {
+    uint64_t count = 0;
+    for (const auto& file : std::filesystem::directory_iterator(dir_.path())) {
+      if (file.path().extension() == ".sst") ++count;
+    }
+    return count;
+  }
+
+  testing::TempDir dir_;
+  std::unique_ptr<RocksStore> store_;
+};
+
+TEST_F(RocksStoreTest, ReleasedRowsInMemoryNeverBecomeATable) {
+  put(1, 60);
+  store_->release_below(number_key(51));
+  // The memory's bound is passed, and what it holds is written.
+  put(61, 140);
+  while (stored().front() == 1) std::this_thread::yield();
+  EXPECT_EQ(stored().front(), 51U);
+  EXPECT_EQ(stored().back(), 140U);
+  EXPECT_EQ(stored().size(), 90U);
+}
+
+TEST_F(RocksStoreTest, FilesOfReleasedRowsAreDropped) {
+  put(1, 140);
+  reopen();
+  ASSERT_GT(table_count(), 1U);
+  ASSERT_EQ(stored().size(), 140U);
+  store_->release_below(number_key(141));
+  // A file may still be on its way to the level in which it can be dropped.
+  while (!stored().empty()) {
+    store_->drop_released_files();
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(table_count(), 0U);
+}
+
+TEST_F(RocksStoreTest, AViewSeesWhatIsReleasedAfterItsBegin) {
+  put(1, 60);
+  store_->release_below(number_key(11));
+  {
+    const StoreView view(*store_);
+    store_->release_below(number_key(51));
+    put(61, 140);
+    while (table_count() == 0) std::this_thread::yield();
+    store_->drop_released_files();
+    const auto seen = stored(&view);
+    ASSERT_FALSE(seen.empty());
+    EXPECT_LE(seen.front(), 11U);
+    EXPECT_EQ(seen.back(), 60U);
+    EXPECT_GE(seen.size(), 50U);
+  }
+}
+
+}  // namespace
+}  // namespace verbatim::processor

@@ -1,0 +1,4 @@
+# What the pipeline is measured against.
+verbatim_binary(verbatim-bare-rocks
+  SOURCES pipeline/bare_rocks.cc
+  DEPS verbatim_base foreign_rocksdb)
