@@ -320,6 +320,9 @@ TEST(CompanionDocument, SaysEveryFieldAndItsSchemaKnowsIt) {
     builder.add(envelope, event);
   }
   fill_every_field(*builder.header().add_slices(), nullptr, &marks);
+  builder.header().set_replay_of(7);
+  builder.header().set_interval_start_unix_ns(1);
+  builder.header().set_interval_end_unix_ns(2);
   const std::string document = companion(builder.seal());
   EXPECT_EQ(validate(kCompanionXsd, document), Status());
   for (const std::string& mark : marks) {
