@@ -19,6 +19,9 @@ ChannelOptions channel_options(const v1::Processor& config, const v1::AdapterSet
   options.batch_events_max_count = static_cast<uint64_t>(adapter.batch_max_events());
   options.batch_max_bytes = static_cast<uint64_t>(adapter.batch_max_bytes());
   options.interval = milliseconds(adapter.interval_ms());
+  if (adapter.mode() == "interval") {
+    options.run_interval = std::chrono::minutes(adapter.run_interval_minutes());
+  }
   options.heartbeat = milliseconds(config.adapter_heartbeat_ms());
   options.silence_max = milliseconds(config.adapter_silence_max_ms());
   options.retry_max = milliseconds(config.adapter_retry_max_ms());

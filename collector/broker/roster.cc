@@ -62,6 +62,7 @@ struct Roster::State {
   struct Source {
     People sessions;
     std::map<std::string, Room> rooms;  // by normalised address
+    uint64_t epoch = 0;
   };
 
   std::map<std::string, Source> sources;
@@ -84,6 +85,7 @@ v1::RosterState Roster::State::to_proto() const {
   for (const auto& [name, source] : sources) {
     v1::RosterSource& row = *proto.add_sources();
     row.set_source(name);
+    row.set_epoch(source.epoch);
     for (const auto& [key, party] : source.sessions) *row.add_sessions() = party;
     for (const auto& [key, room] : source.rooms) {
       v1::RosterRoom& room_row = *row.add_rooms();
@@ -97,6 +99,7 @@ v1::RosterState Roster::State::to_proto() const {
 void Roster::State::from_proto(const v1::RosterState& proto) {
   for (const auto& row : proto.sources()) {
     Source& source = sources[row.source()];
+    source.epoch = row.epoch();
     for (const auto& party : row.sessions()) source.sessions[key_of(party)] = party;
     for (const auto& room_row : row.rooms()) {
       Room& room = source.rooms[room_key_of(room_row.conversation())];
@@ -154,6 +157,7 @@ void Roster::apply(const v1::Event& event) {
   if (event.role() == v1::ROLE_EVIDENCE) return;
   base::MutexLock lock(mutex_);
   State::Source& source = state_->sources[event.source().name()];
+  source.epoch = std::max(source.epoch, event.source_key().numbered().epoch());
   const v1::Party& who = participant_of(event);
   state_->is_changed = true;
   switch (event.body_case()) {
@@ -250,6 +254,26 @@ std::vector<v1::Event> Roster::diff_sessions(const std::string& source,
     if (known.contains(key)) continue;
     events.push_back(make_event(person(), *party));
     events.back().mutable_login()->set_client(reason);
+  }
+  return events;
+}
+
+std::vector<v1::Event> Roster::orphans(const std::string& source, uint64_t epoch) const {
+  constexpr const char* kReason = "restart";
+  std::vector<v1::Event> events;
+  base::MutexLock lock(mutex_);
+  const auto known = state_->sources.find(source);
+  if (known == state_->sources.end()) return events;
+  if (known->second.epoch == 0 || epoch <= known->second.epoch) return events;
+  for (const auto& [address, room] : known->second.rooms) {
+    for (const auto& [key, party] : room.occupants) {
+      events.push_back(make_left(room.conversation, party, kReason));
+    }
+  }
+  for (const auto& [key, party] : known->second.sessions) {
+    v1::Event event = make_event(person(), party);
+    event.mutable_logout()->set_reason(kReason);
+    events.push_back(std::move(event));
   }
   return events;
 }

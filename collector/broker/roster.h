@@ -2,7 +2,9 @@
 //
 // A chat node sends a snapshot after each (re)connect; the difference to this knowledge becomes
 // synthetic joins, leaves, logins and logouts, which the source submits as events that nobody waits
-// for. On the very first start nothing is known, so everyone present joins.
+// for. A producer without snapshots loses everyone it has told of when it restarts; it tells of
+// those who are still there anew. On the very first start nothing is known, so everyone present
+// joins.
 //
 // Durable: saved atomically at most once a second and at a clean stop. After a crash it lags behind
 // the archive by up to a second, so a snapshot may then repeat a join or a leave; it never hides
@@ -61,6 +63,10 @@ class Roster {
   std::vector<v1::Event> diff_sessions(const std::string& source,
                                        const std::vector<v1::Party>& sessions,
                                        const std::string& reason) const;
+
+  // A numbered producer begins `epoch`. If that is a new one, it has restarted, and whom it had
+  // told of is orphaned: Left and Logout events for all of them, flagged "restart".
+  std::vector<v1::Event> orphans(const std::string& source, uint64_t epoch) const;
 
   // Writes what is known, if it has changed. Durable at return.
   Status save();

@@ -170,5 +170,27 @@ TEST_F(RosterTest, AFailedSaveIsTriedAgain) {
   EXPECT_TRUE(disk_.exists(kPath));
 }
 
+TEST_F(RosterTest, ANewEpochOfAProducerOrphansEveryoneBySession) {
+  const auto numbered = [](v1::Event event, uint64_t epoch) {
+    event.mutable_source_key()->mutable_numbered()->set_epoch(epoch);
+    return event;
+  };
+  EXPECT_TRUE(roster_->orphans("node", 5).empty());
+  roster_->apply(numbered(joined(person("alice", "phone")), 5));
+  roster_->apply(numbered(joined(person("alice", "desk")), 5));
+  EXPECT_TRUE(roster_->orphans("node", 5).empty());
+  EXPECT_TRUE(roster_->orphans("another", 6).empty());
+  ASSERT_TRUE(roster_->save().ok());
+  roster_ = Roster::open(disk_, kPath).value();
+  const auto events = roster_->orphans("node", 6);
+  ASSERT_EQ(events.size(), 2u);
+  for (const auto& event : events) {
+    EXPECT_EQ(event.left().synthetic().reason(), "restart");
+    EXPECT_FALSE(event.actor().session().empty());
+    roster_->apply(event);
+  }
+  EXPECT_TRUE(roster_->orphans("node", 6).empty());
+}
+
 }  // namespace
 }  // namespace verbatim::collector

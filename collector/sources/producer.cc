@@ -108,6 +108,13 @@ void Producer::detach(const ProducerSession* session, const std::string& reason)
   since_unix_ns_ = clock_.unix_now_ns();
 }
 
+bool Producer::is_first_hello(uint64_t epoch) {
+  base::MutexLock lock(mutex_);
+  if (epoch <= newest_hello_) return false;
+  newest_hello_ = epoch;
+  return true;
+}
+
 uint64_t Producer::last_answered(uint64_t epoch) const {
   base::MutexLock lock(mutex_);
   const auto found = epochs_.find(epoch);

@@ -53,6 +53,9 @@ class Producer {
   std::shared_ptr<ProducerSession> attach(const std::shared_ptr<ProducerSession>& session);
   void detach(const ProducerSession* session, const std::string& reason);
 
+  // True once for each epoch that is newer than those before it, in this run.
+  bool is_first_hello(uint64_t epoch);
+
   // The highest number answered for good in this run; 0 if none.
   uint64_t last_answered(uint64_t epoch) const;
 
@@ -80,6 +83,7 @@ class Producer {
   SourceCounters counters_;
   mutable base::Mutex mutex_;
   std::map<uint64_t, Epoch> epochs_ GUARDED_BY(mutex_);
+  uint64_t newest_hello_ GUARDED_BY(mutex_) = 0;
   std::weak_ptr<ProducerSession> attached_ GUARDED_BY(mutex_);
   bool is_attached_ GUARDED_BY(mutex_) = false;
   std::string reason_ GUARDED_BY(mutex_);

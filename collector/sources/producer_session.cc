@@ -89,6 +89,7 @@ Status ProducerSession::on_hello(const v1::ProducerHello& hello) {
   if (const auto previous = producer_->attach(shared_from_this()); previous) {
     previous->end(aborted("a newer connection of this producer has taken over"));
   }
+  close_orphans();
   {
     base::MutexLock lock(mutex_);
     has_hello_ = true;
@@ -99,6 +100,20 @@ Status ProducerSession::on_hello(const v1::ProducerHello& hello) {
   }
   notify_();
   return {};
+}
+
+// Before anything of the new epoch, so that a roster never has someone from before the restart.
+void ProducerSession::close_orphans() {
+  if (!producer_->is_first_hello(epoch_)) return;
+  for (v1::Event& event : options_.broker->roster().orphans(producer_->name(), epoch_)) {
+    event.mutable_source()->set_name(producer_->name());
+    event.mutable_source()->set_protocol(options_.protocol);
+    event.mutable_source()->set_node(options_.node);
+    PendingEvent pending;
+    pending.event = std::move(event);
+    pending.is_awaited = false;
+    options_.broker->submit(std::move(pending));
+  }
 }
 
 Status ProducerSession::on_batch(v1::EventBatch batch) {

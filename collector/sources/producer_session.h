@@ -96,6 +96,7 @@ class ProducerSession : public std::enable_shared_from_this<ProducerSession> {
   void resolve(uint64_t slot, const Answer& answer);
   void end(const Status& status);
   Status on_hello(const v1::ProducerHello& hello);
+  void close_orphans();
   Status on_batch(v1::EventBatch batch);
   void take_event(uint64_t sequence, uint64_t slot, v1::Event event);
   void expire(std::chrono::nanoseconds now);

@@ -2,12 +2,12 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "tests/support/fake_clock.h"
+#include "tests/support/fault_file_system.h"
 
 namespace verbatim::collector {
 namespace {
@@ -22,7 +22,7 @@ class FakeBroker final : public Broker {
   void submit_outcome(const v1::Event&, const std::string&, v1::VerdictOutcome::Outcome,
                       const std::string&) override {}
   const Profile& profile() const override { return profile_; }
-  Roster& roster() override { std::abort(); }  // a numbered producer has none
+  Roster& roster() override { return *roster_; }
   std::chrono::nanoseconds default_deadline() const override { return clock_.monotonic(); }
   const base::Clock& clock() const override { return clock_; }
   const std::string& collector_name() const override { return name_; }
@@ -37,6 +37,8 @@ class FakeBroker final : public Broker {
   std::vector<GapReport> gaps_;
 
  private:
+  testing::FaultFileSystem disk_;
+  const std::unique_ptr<Roster> roster_ = Roster::open(disk_, "/roster").value();
   const base::Clock& clock_;
   const Profile profile_;
   const std::string name_ = "collector";
@@ -209,6 +211,32 @@ TEST_F(ProducerSessionTest, ANewerConnectionWaitsForTheSameAnswer) {
   broker_.answer(0);
   EXPECT_EQ(receipts().count(), 1u);
   EXPECT_EQ(book_.info().at(0).state(), v1::SourceInfo::LINK_STATE_ACTIVE);
+}
+
+TEST_F(ProducerSessionTest, ARestartClosesWhatTheProducerHadToldOf) {
+  v1::Event joined;
+  joined.mutable_source()->set_name("p");
+  joined.mutable_source_key()->mutable_numbered()->set_epoch(6);
+  joined.mutable_conversation()->set_kind(v1::CONVERSATION_KIND_ROOM);
+  joined.mutable_conversation()->set_address("room@x");
+  joined.mutable_conversation()->set_key("room@x");
+  joined.mutable_actor()->set_normalised("ayu@x");
+  joined.mutable_actor()->set_session("phone");
+  joined.mutable_joined();
+  broker_.roster().apply(joined);
+  say_hello(6);  // the same epoch: only the connection is new
+  EXPECT_TRUE(broker_.pending_.empty());
+  session_ = make();
+  say_hello(7);
+  ASSERT_EQ(broker_.pending_.size(), 1U);
+  const PendingEvent& left = broker_.pending_[0];
+  EXPECT_EQ(left.event.left().synthetic().reason(), "restart");
+  EXPECT_EQ(left.event.actor().session(), "phone");
+  EXPECT_EQ(left.event.source().name(), "p");
+  EXPECT_FALSE(left.is_awaited);
+  session_ = make();
+  say_hello(7);  // once is enough
+  EXPECT_EQ(broker_.pending_.size(), 1U);
 }
 
 }  // namespace

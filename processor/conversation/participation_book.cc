@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/check.h"
+
 namespace verbatim::processor {
 namespace {
 
@@ -21,6 +23,12 @@ bool is_stopped(std::string_view event_bytes) {
   return std::any_of(event.verdicts().begin(), event.verdicts().end(), [](const auto& verdict) {
     return verdict.decision() == v1::DECISION_HANDLE || verdict.decision() == v1::DECISION_ERROR;
   });
+}
+
+v1::Participation parse(const std::string& bytes) {
+  v1::Participation participation;
+  CHECK(participation.ParseFromString(bytes), "the book keeps what it has serialised itself");
+  return participation;
 }
 
 }  // namespace
@@ -51,36 +59,40 @@ std::vector<ParticipationBook::Row> ParticipationBook::apply(const v1::Envelope&
 
 std::vector<ParticipationBook::Row> ParticipationBook::join(const v1::Envelope& envelope,
                                                             uint64_t sequence) {
-  auto& intervals = conversations_[envelope.conversation_key()];
-  const bool is_present =
-      std::any_of(intervals.begin(), intervals.end(), [&](const v1::ParticipationRow& row) {
-        return row.left_sequence() == 0 && row.participation().session() == envelope.session() &&
-               address_of(row.participation().party()) == address_of(envelope.actor());
-      });
+  Room& room = conversations_[envelope.conversation_key()];
+  std::vector<uint64_t>& open = room.open[address_of(envelope.actor())];
+  const bool is_present = std::any_of(open.begin(), open.end(), [&](uint64_t joined) {
+    return parse(room.intervals.at(joined).participation).session() == envelope.session();
+  });
   if (is_present) return {};
-  v1::ParticipationRow row;
-  *row.mutable_participation()->mutable_party() = envelope.actor();
-  row.mutable_participation()->set_joined_unix_ns(time_of(envelope));
-  row.mutable_participation()->set_joined_sequence(sequence);
-  row.mutable_participation()->set_session(envelope.session());
-  intervals.push_back(row);
-  return {{envelope.conversation_key(), sequence, std::move(row)}};
+  Row row{envelope.conversation_key(), sequence, {}};
+  v1::Participation& participation = *row.value.mutable_participation();
+  *participation.mutable_party() = envelope.actor();
+  participation.set_joined_unix_ns(time_of(envelope));
+  participation.set_joined_sequence(sequence);
+  participation.set_session(envelope.session());
+  room.intervals[sequence] = {0, participation.SerializeAsString()};
+  open.push_back(sequence);
+  return {std::move(row)};
 }
 
 std::vector<ParticipationBook::Row> ParticipationBook::leave(const v1::Envelope& envelope,
                                                              uint64_t sequence) {
   const auto found = conversations_.find(envelope.conversation_key());
   if (found == conversations_.end()) return {};
+  Room& room = found->second;
+  const auto open = room.open.find(address_of(envelope.actor()));
+  if (open == room.open.end()) return {};
   std::vector<Row> changed;
-  for (auto& row : found->second) {
-    if (row.left_sequence() != 0) continue;
-    if (address_of(row.participation().party()) != address_of(envelope.actor())) continue;
+  std::erase_if(open->second, [&](uint64_t joined) {
+    Interval& interval = room.intervals.at(joined);
     // A leave that names no session ends them all.
-    if (!envelope.session().empty() && row.participation().session() != envelope.session()) {
-      continue;
-    }
-    changed.push_back(close(found->first, envelope, sequence, row));
-  }
+    const bool is_meant =
+        envelope.session().empty() || parse(interval.participation).session() == envelope.session();
+    if (is_meant) changed.push_back(close(found->first, envelope, sequence, joined, interval));
+    return is_meant;
+  });
+  if (open->second.empty()) room.open.erase(open);
   return changed;
 }
 
@@ -89,27 +101,36 @@ std::vector<ParticipationBook::Row> ParticipationBook::close_room(const v1::Enve
   const auto found = conversations_.find(envelope.conversation_key());
   if (found == conversations_.end()) return {};
   std::vector<Row> changed;
-  for (auto& row : found->second) {
-    if (row.left_sequence() == 0) changed.push_back(close(found->first, envelope, sequence, row));
+  for (const auto& [address, open] : found->second.open) {
+    for (const uint64_t joined : open) {
+      changed.push_back(
+          close(found->first, envelope, sequence, joined, found->second.intervals.at(joined)));
+    }
   }
+  found->second.open.clear();
   return changed;
 }
 
 ParticipationBook::Row ParticipationBook::close(const std::string& conversation,
                                                 const v1::Envelope& envelope, uint64_t sequence,
-                                                v1::ParticipationRow& row) {
-  row.set_left_sequence(sequence);
-  row.set_left_unix_ns(time_of(envelope));
-  const uint64_t joined = row.participation().joined_sequence();
+                                                uint64_t joined, Interval& interval) {
+  interval.left_sequence = sequence;
   closed_.emplace(sequence, std::make_pair(conversation, joined));
-  return {conversation, joined, row};
+  Row row{conversation, joined, {}};
+  *row.value.mutable_participation() = parse(interval.participation);
+  row.value.set_left_sequence(sequence);
+  row.value.set_left_unix_ns(time_of(envelope));
+  return row;
 }
 
 void ParticipationBook::restore(const std::string& conversation, const v1::ParticipationRow& row) {
-  conversations_[conversation].push_back(row);
+  Room& room = conversations_[conversation];
+  const uint64_t joined = row.participation().joined_sequence();
+  room.intervals[joined] = {row.left_sequence(), row.participation().SerializeAsString()};
   if (row.left_sequence() != 0) {
-    closed_.emplace(row.left_sequence(),
-                    std::make_pair(conversation, row.participation().joined_sequence()));
+    closed_.emplace(row.left_sequence(), std::make_pair(conversation, joined));
+  } else {
+    room.open[address_of(row.participation().party())].push_back(joined);
   }
 }
 
@@ -118,10 +139,10 @@ std::vector<v1::Participation> ParticipationBook::present_at(const std::string& 
   std::vector<v1::Participation> present;
   const auto found = conversations_.find(conversation);
   if (found == conversations_.end()) return present;
-  for (const auto& row : found->second) {
-    if (row.participation().joined_sequence() > position) continue;
-    if (row.left_sequence() != 0 && row.left_sequence() <= position) continue;
-    present.push_back(row.participation());
+  for (const auto& [joined, interval] : found->second.intervals) {
+    if (joined > position) break;
+    if (interval.left_sequence != 0 && interval.left_sequence <= position) continue;
+    present.push_back(parse(interval.participation));
   }
   return present;
 }
@@ -131,10 +152,8 @@ std::vector<std::pair<std::string, uint64_t>> ParticipationBook::purge(uint64_t 
   while (!closed_.empty() && closed_.begin()->first <= position) {
     const auto& [conversation, joined] = closed_.begin()->second;
     const auto found = conversations_.find(conversation);
-    std::erase_if(found->second, [sequence = joined](const v1::ParticipationRow& row) {
-      return row.participation().joined_sequence() == sequence;
-    });
-    if (found->second.empty()) conversations_.erase(found);
+    found->second.intervals.erase(joined);
+    if (found->second.intervals.empty()) conversations_.erase(found);
     purged.emplace_back(closed_.begin()->second);
     closed_.erase(closed_.begin());
   }
@@ -143,7 +162,7 @@ std::vector<std::pair<std::string, uint64_t>> ParticipationBook::purge(uint64_t 
 
 size_t ParticipationBook::interval_count() const {
   size_t count = 0;
-  for (const auto& [conversation, intervals] : conversations_) count += intervals.size();
+  for (const auto& [conversation, room] : conversations_) count += room.intervals.size();
   return count;
 }
 

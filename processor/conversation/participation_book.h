@@ -6,6 +6,8 @@
 // I3 An interval is kept until purge() has been told that everybody has passed its leave, so the
 //    roster at every position that someone may still ask for can be read.
 //
+// Joins and leaves cost the logarithm of a room's intervals; a roster costs all of them.
+//
 // Nothing is on disk here: staging stores the rows that apply() names, in the batch of the event.
 // Threads: none of its own; the owner serialises.
 #pragma once
@@ -14,6 +16,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -53,16 +56,25 @@ class ParticipationBook {
   size_t interval_count() const;
 
  private:
-  using Intervals = std::vector<v1::ParticipationRow>;
+  // Large rooms have many: kept serialised.
+  struct Interval {
+    uint64_t left_sequence = 0;
+    std::string participation;
+  };
+  struct Room {
+    // By the sequence of the join.
+    std::map<uint64_t, Interval> intervals;
+    // Address to joins without a leave.
+    std::unordered_map<std::string, std::vector<uint64_t>> open;
+  };
 
   std::vector<Row> join(const v1::Envelope& envelope, uint64_t sequence);
   std::vector<Row> leave(const v1::Envelope& envelope, uint64_t sequence);
   std::vector<Row> close_room(const v1::Envelope& envelope, uint64_t sequence);
   Row close(const std::string& conversation, const v1::Envelope& envelope, uint64_t sequence,
-            v1::ParticipationRow& row);
+            uint64_t joined, Interval& interval);
 
-  // In order of joining.
-  std::map<std::string, Intervals> conversations_;
+  std::map<std::string, Room> conversations_;
   // Leave sequence to conversation and join sequence.
   std::multimap<uint64_t, std::pair<std::string, uint64_t>> closed_;
 };

@@ -36,6 +36,8 @@ struct ChannelOptions {
   uint64_t batch_events_max_count = 10'000;
   uint64_t batch_max_bytes = 64ULL << 20;
   std::chrono::milliseconds interval{5'000};
+  // Not 0: batches are cut at the ends of run intervals only, and `interval` means nothing.
+  std::chrono::minutes run_interval{0};
   std::chrono::milliseconds heartbeat{2'000};
   std::chrono::milliseconds silence_max{10'000};
   std::chrono::milliseconds retry_max{30'000};
@@ -112,6 +114,8 @@ class AdapterChannel {
   void deliver_pending(const Pending& pending);
   bool is_due(const Pending& pending, std::string& reason);
   bool is_new_due(const Pending& pending, std::string& reason);
+  bool is_run_interval_over(const Pending& pending);
+  bool pass_filtered();
   void seal_and_send(const std::string& reason);
   void send(std::shared_ptr<const LoadedBatch> batch);
   void note_error(const Status& status);

@@ -3,6 +3,7 @@
 
 #include "base/fault_point.h"
 #include "base/log.h"
+#include "processor/conversation/run_interval.h"
 #include "processor/hub/adapter_channel.h"
 
 namespace verbatim::processor {
@@ -138,9 +139,20 @@ void AdapterChannel::handle_state(const v1::BatchStateAnswer& answer) {
   }
 }
 
+// What the filter leaves out is passed whether or not anyone is attached.
+bool AdapterChannel::pass_filtered() {
+  const auto is_more_archived = staging_.pass_filtered(options_.adapter);
+  Status status = is_more_archived.error();
+  if (is_more_archived && *is_more_archived) status = staging_.delete_archived();
+  if (status.ok() || status.code() == StatusCode::kNotFound) return true;
+  note_error(status);
+  return false;
+}
+
 void AdapterChannel::deliver() {
   is_too_old_ = false;
   is_paused_ = false;
+  if (!pass_filtered()) return;
   if (is_damaged_ || (active_ != nullptr && active_->is_closed())) return;
   if (active_ == nullptr || sent_ != nullptr) return;
   const nanoseconds now = clock_.monotonic();
@@ -179,6 +191,12 @@ bool AdapterChannel::is_new_due(const Pending& pending, std::string& reason) {
   reason = "released";
   if (pending.has_released) return true;
   if (pending.event_count == 0) return false;
+  if (options_.run_interval.count() > 0) {
+    reason = "drain";
+    if (is_draining_) return true;
+    reason = "interval";
+    return pending.has_plan || is_run_interval_over(pending);
+  }
   reason = "count";
   if (pending.has_plan || pending.event_count >= options_.batch_events_max_count) return true;
   reason = "bytes";
@@ -199,6 +217,18 @@ bool AdapterChannel::is_new_due(const Pending& pending, std::string& reason) {
   return false;
 }
 
+// An event of a later interval ends one, too, whatever the clock says by now.
+bool AdapterChannel::is_run_interval_over(const Pending& pending) {
+  const int64_t length = nanoseconds(options_.run_interval).count();
+  const int64_t start =
+      next_interval_start(pending.interval_floor_unix_ns, pending.first_staged_unix_ns, length);
+  const int64_t now = clock_.unix_now_ns();
+  if (is_interval_over(start, now, length)) return true;
+  if (next_interval_start(start, pending.last_staged_unix_ns, length) != start) return true;
+  due_in(nanoseconds(start + length - now));
+  return false;
+}
+
 void AdapterChannel::seal_and_send(const std::string& reason) {
   BatchLimits limits;
   limits.events_max_count = options_.batch_events_max_count;
@@ -206,6 +236,7 @@ void AdapterChannel::seal_and_send(const std::string& reason) {
   limits.schema_revision = active_->hello().schema_revision();
   limits.reason = reason;
   limits.is_replay = reason == kReplay;
+  limits.run_interval = options_.run_interval;
   auto outcome = staging_.seal(options_.adapter, limits);
   if (!outcome) return note_error(outcome.error());
   is_too_old_ = outcome->is_adapter_too_old;

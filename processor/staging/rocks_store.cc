@@ -26,7 +26,7 @@ namespace {
 constexpr std::array<const char*, kFamilyCount> kFamilyNames = {
     "default",          "events",  "index",    "positions", "exceptions",    "source_keys",
     "source_key_order", "sources", "adapters", "seals",     "conversations", "participation",
-    "quarantine",       "audit",   "holds",    "kept"};
+    "quarantine",       "audit",   "holds",    "kept",      "unrouted"};
 
 constexpr size_t kMiB = 1024 * 1024;
 

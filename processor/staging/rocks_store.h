@@ -47,8 +47,9 @@ enum class Family : size_t {
   kAudit,
   kHolds,
   kKept,
+  kUnrouted,
 };
-inline constexpr size_t kFamilyCount = 16;
+inline constexpr size_t kFamilyCount = 17;
 
 class RocksStore;
 

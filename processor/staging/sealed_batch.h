@@ -36,6 +36,12 @@ bool is_member(const v1::SealRow& row, uint64_t sequence);
 // The members, ascending.
 std::vector<uint64_t> members_of(const v1::SealRow& row);
 
+// Where run intervals go on after this batch; see next_interval_start().
+inline int64_t interval_floor(const v1::SealRow& last_acked) {
+  return last_acked.is_interval_complete() ? last_acked.interval_end_unix_ns()
+                                           : last_acked.interval_start_unix_ns();
+}
+
 // 32 zero bytes: the digest before the first batch.
 const std::string& no_digest();
 

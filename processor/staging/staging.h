@@ -10,7 +10,8 @@
 //    every load.
 // I4 An event is deleted only after every required adapter has acknowledged it (or has it in
 //    quarantine, where a copy stays), durably; with no required adapter nothing is deleted. What a
-//    hold covers then is copied to the family `kept` in the same write.
+//    hold covers then is copied to the family `kept` in the same write; what no required adapter's
+//    filter takes is copied to `unrouted` before.
 // I5 Each event is in exactly one state: archived > quarantined > staged. The counters change in
 //    the same write as the rows; accounting(recount) counts the rows and compares.
 // I6 After a failed write the object refuses everything (fatal()): memory may be ahead of the disk.
@@ -38,6 +39,7 @@
 #include "base/status.h"
 #include "processor/conversation/participation_book.h"
 #include "processor/conversation/slice_builder.h"
+#include "processor/staging/adapter_filter.h"
 #include "processor/staging/event_index.h"
 #include "processor/staging/rocks_store.h"
 #include "processor/staging/sealed_batch.h"
@@ -78,6 +80,8 @@ struct BatchLimits {
   int32_t schema_revision = v1::SCHEMA_REVISION_CURRENT;
   // For BatchHeader.reason.
   std::string reason = "count";
+  // Not 0: a batch holds events of one run interval only, which the caller knows to be over.
+  std::chrono::nanoseconds run_interval{0};
 };
 
 // What waits for one adapter.
@@ -92,6 +96,10 @@ struct Pending {
   uint64_t bytes = 0;
   uint64_t first_sequence = 0;
   int64_t first_staged_unix_ns = 0;
+  // Of the newest event of all.
+  int64_t last_staged_unix_ns = 0;
+  // See next_interval_start(); 0 before the first batch of a run interval.
+  int64_t interval_floor_unix_ns = 0;
 };
 
 // What the store has, at one moment.
@@ -157,6 +165,9 @@ class Staging {
   // Seals the next batch. Durable: the seal, at return. Errors: kNotFound (no such adapter),
   // kFailedPrecondition (one is under way), kAborted (overtaken meanwhile: look again).
   Result<SealOutcome> seal(const std::string& adapter, const BatchLimits& limits);
+  // Moves the cursor past what the adapter's filter leaves out; true if that lets anything be
+  // deleted. Unsynced: a crash leaves it to the next call. Errors: kNotFound.
+  Result<bool> pass_filtered(const std::string& adapter);
   // Reads the batch under way again, byte for byte. Errors: kNotFound, kDataLoss (the digest).
   Result<std::shared_ptr<const LoadedBatch>> load_sealed(const std::string& adapter) const;
   // Durable: the acknowledgement, the cursor and the counters. An acknowledgement of the last
@@ -224,6 +235,16 @@ class Staging {
                                                  const base::Caller& caller);
 
  private:
+  // What was left of a run interval that is over when this was made.
+  struct IntervalPlan {
+    int64_t length_ns = 0;
+    int64_t start_unix_ns = 0;
+    uint64_t last_member = 0;
+    uint64_t passed_through = 0;  // what lies between them was filtered
+    bool is_one_batch = false;
+    // Each conversation's last member; empty for one batch.
+    std::unordered_map<std::string, uint64_t> last_of_conversation;
+  };
   struct Adapter {
     v1::AdapterRow row;
     std::optional<SealedBatch> sealed;
@@ -231,6 +252,15 @@ class Staging {
     std::set<uint64_t> quarantined_ahead;
     // In quarantine and to be given to it again.
     std::set<uint64_t> released;
+    EventSelector selector;
+    // Of the last acknowledged batch, without header and members: where run intervals go on.
+    v1::SealRow last_acked;
+    // While batches of one run interval are made.
+    std::optional<IntervalPlan> interval;
+  };
+  struct LeftOut {
+    uint64_t count = 0;
+    uint64_t bytes = 0;
   };
   struct Queue {
     v1::QueuePosition position;
@@ -255,6 +285,13 @@ class Staging {
     bool is_adapter_too_old = false;
     bool is_release = false;
     bool is_replay = false;
+    uint64_t passed_through = 0;
+    LeftOut left_out;
+    // The run interval, if it is of one, and the parts so far of slices that go on after it.
+    int64_t interval_start_unix_ns = 0;
+    int64_t interval_end_unix_ns = 0;
+    bool is_interval_complete = false;
+    std::map<std::string, uint32_t> open_parts;
   };
 
   Staging(const StagingOptions& options, std::unique_ptr<RocksStore> store);
@@ -304,6 +341,9 @@ class Staging {
 
   // staging_seal.cc
   Result<Draft> draft(const Adapter& adapter, const BatchLimits& limits) const REQUIRES(mutex_);
+  using TakeEvent = std::function<Status(std::string_view)>;
+  // Hands out the stored bytes in order. Errors: kNotFound (one is missing); what `take` gives.
+  Status visit_events(const std::vector<uint64_t>& members, const TakeEvent& take) const;
   Result<std::vector<std::string>> load_events(const std::vector<uint64_t>& members) const;
   Result<std::shared_ptr<const LoadedBatch>> seal_draft(const std::string& name, const Draft& draft,
                                                         std::string header,
@@ -312,14 +352,15 @@ class Staging {
   // Seals nothing and tells the count if the header of so many members is too large.
   Result<SealOutcome> seal_once(const std::string& name, const BatchLimits& limits,
                                 uint64_t& too_many_count);
-  std::string make_header(const std::string& name, const Adapter& adapter, const Draft& draft,
+  std::string make_header(const std::string& name, const Adapter& adapter, Draft& draft,
                           const SliceBuilder& slices) const REQUIRES(mutex_);
   Status name_slices(SliceBuilder& slices) const;
 
   // staging_acknowledge.cc
   Status pass_quarantined(Adapter& adapter) REQUIRES(mutex_);
   Status advance_archive(Changes& changes) REQUIRES(mutex_);
-  Status archive_event(uint64_t sequence, uint32_t reference, Changes& changes) REQUIRES(mutex_);
+  Status archive_event(uint64_t sequence, const EventIndex& index, Changes& changes)
+      REQUIRES(mutex_);
   Status delete_archived_locked() REQUIRES(mutex_);
   Status finish_waiting_releases() REQUIRES(mutex_);
   Status delete_piece(uint64_t target, Changes& changes, bool is_synced) REQUIRES(mutex_);
@@ -327,7 +368,7 @@ class Staging {
       REQUIRES(mutex_);
   Status accept_overtaken(const std::string& name) REQUIRES(mutex_);
   Status settle_quarantined() REQUIRES(mutex_);
-  void overtake(const std::string& name, uint64_t target, uint64_t target_bytes, Changes& changes)
+  Status overtake(const std::string& name, uint64_t target, uint64_t target_bytes, Changes& changes)
       REQUIRES(mutex_);
 
   // staging_reject.cc
@@ -364,7 +405,7 @@ class Staging {
   bool is_under_replay(uint64_t sequence) const REQUIRES(mutex_);
   Result<Draft> draft_replay(const Adapter& adapter, const BatchLimits& limits) const
       REQUIRES(mutex_);
-  Status draft_kept(const v1::Replay& replay, const BatchLimits& limits, Draft& plan) const
+  Status draft_kept(const Adapter& adapter, const BatchLimits& limits, Draft& plan) const
       REQUIRES(mutex_);
   static bool add_replayed(const v1::Replay& replay, uint64_t sequence, uint64_t size,
                            int32_t schema_revision, const BatchLimits& limits, Draft& plan);
@@ -409,10 +450,36 @@ class Staging {
   // staging_batches.cc
   Status add_batches(const std::string& name, const Adapter& adapter, uint64_t only,
                      v1::ListBatchesResponse& response) const REQUIRES(mutex_);
+  // staging_filter.cc
+  uint64_t leave_out(const v1::Envelope& envelope, uint64_t size, Changes& changes)
+      REQUIRES(mutex_);
+  Status set_filter(const std::string& name, const v1::AdapterFilter& filter, Changes& changes)
+      REQUIRES(mutex_);
+  Result<uint32_t> free_filter_slot() const REQUIRES(mutex_);
+  Status apply_new_filter(const std::string& name) REQUIRES(mutex_);
+  Status apply_new_filters() REQUIRES(mutex_);
+  Result<LeftOut> count_left_out(const Adapter& adapter, uint64_t after, uint64_t through) const
+      REQUIRES(mutex_);
+  Status pass_left_out(Adapter& adapter) REQUIRES(mutex_);
+  Result<uint64_t> first_pending(const Adapter& adapter, uint64_t after) const REQUIRES(mutex_);
+  bool is_routed(uint64_t sequence, const EventIndex& index) const REQUIRES(mutex_);
+  Status keep_unrouted(uint64_t sequence, uint32_t reference, Changes& changes) REQUIRES(mutex_);
+
+  // staging_interval.cc
+  Status plan_interval(const std::string& name, const BatchLimits& limits);
+  static bool is_planned(const Adapter& adapter, const BatchLimits& limits);
+  void number_parts(const Adapter& adapter, const SliceBuilder& slices, Draft& draft,
+                    v1::BatchHeader& header) const REQUIRES(mutex_);
 
   // staging_adapters.cc
+  Status add_adapter(const v1::AdapterSettings& settings, Changes& changes) REQUIRES(mutex_);
+  Result<uint64_t> start_cursor(const v1::AdapterSettings& settings) const REQUIRES(mutex_);
   Status change_adapter(const v1::UpdateAdapterRequest& request, Changes& changes) REQUIRES(mutex_);
   Status remove_adapter(const std::string& name, Changes& changes) REQUIRES(mutex_);
+
+  // With so many filtered events behind its last member a batch is sealed: the scan holds the
+  // mutex.
+  static constexpr uint64_t kGapMaxCount = 100'000;
 
   const StagingOptions options_;
   const std::unique_ptr<RocksStore> store_;
@@ -439,6 +506,7 @@ class Staging {
   uint64_t last_file_drop_bytes_ GUARDED_BY(mutex_) = 0;
   // A released hold has copies that a replay is giving out.
   bool has_unfinished_release_ GUARDED_BY(mutex_) = false;
+  int64_t last_staged_unix_ns_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace verbatim::processor

@@ -116,8 +116,9 @@ void add_adapters(const Cut& cut, v1::GetAccountingResponse& response) {
     account.set_required(row.required());
     account.set_accepted(cut.state.last_sequence() - (row.start_sequence() - 1));
     account.set_acknowledged(row.acknowledged());
-    account.set_pending(cut.state.last_sequence() - row.cursor() -
+    account.set_pending(cut.state.last_sequence() - row.cursor() - row.filtered_ahead() -
                         (ahead == cut.quarantined_ahead.end() ? 0 : ahead->second));
+    account.set_filtered(row.filtered());
     account.set_skipped(row.skipped());
     account.set_quarantined(row.quarantined());
     account.set_difference(static_cast<int64_t>(account.accepted() - account.acknowledged() -
@@ -125,7 +126,9 @@ void add_adapters(const Cut& cut, v1::GetAccountingResponse& response) {
                                                 account.skipped() - account.quarantined()));
     if (row.required()) response.set_has_required_adapter(true);
   }
+  response.set_unrouted_count(static_cast<int64_t>(cut.state.unrouted_count()));
   if (response.has_required_adapter()) return;
+  response.set_unrouted_count(0);
   for (const auto& [reference, counters] : cut.sources) {
     response.set_unrouted_count(response.unrouted_count() +
                                 static_cast<int64_t>(counters.staged()));
@@ -141,6 +144,7 @@ class Recount {
   Result<std::vector<std::string>> run() {
     RETURN_IF_ERROR(count_events());
     RETURN_IF_ERROR(count_kept());
+    RETURN_IF_ERROR(count_unrouted());
     for (const auto& [sequence, reference] : cut_.in_quarantine) ++quarantined_[reference];
     for (const auto& [reference, counters] : cut_.sources) compare_source(reference, counters);
     for (const auto& [name, row] : cut_.adapters) {
@@ -149,6 +153,9 @@ class Recount {
       expect("quarantine rows of " + name,
              found == cut_.quarantined.end() ? 0 : std::min(found->second, row.quarantined()),
              row.quarantined());
+      expect("filtered rows above the cursor of " + name, left_out_[name].count,
+             row.filtered_ahead());
+      expect("their bytes of " + name, left_out_[name].bytes, row.filtered_ahead_bytes());
     }
     return std::move(differences_);
   }
@@ -172,6 +179,7 @@ class Recount {
           expect("next index row", sequence, previous + 1);
           previous = sequence;
           sizes[sequence] = index->size;
+          count_left_out(sequence, *index);
           const bool is_open = sequence > cut_.state.archived_through();
           if (is_open && !cut_.in_quarantine.contains(sequence)) ++staged_[index->source_ref];
           return true;
@@ -219,6 +227,27 @@ class Recount {
     return {};
   }
 
+  void count_left_out(uint64_t sequence, const EventIndex& index) {
+    for (const auto& [name, row] : cut_.adapters) {
+      if (sequence <= row.cursor() || !is_left_out(row, sequence, index)) continue;
+      ++left_out_[name].count;
+      left_out_[name].bytes += index.size;
+    }
+  }
+
+  // Behind the archive's front, and still staged.
+  Status count_unrouted() {
+    uint64_t count = 0;
+    RETURN_IF_ERROR(scan<v1::KeptRow>(store_, Family::kUnrouted, view_, [&](auto key, auto& row) {
+      ++count;
+      ++staged_[row.source_ref()];
+      expect("unrouted event ahead of the archive", number_of(key) > cut_.state.archived_through(),
+             0);
+    }));
+    expect("unrouted rows", count, cut_.state.unrouted_count());
+    return {};
+  }
+
   void compare_source(uint32_t reference, const v1::SourceCounters& counters) {
     const std::string name = counters.queue() + "/" + counters.source();
     expect("staged rows of " + name, staged_[reference], counters.staged());
@@ -244,6 +273,11 @@ class Recount {
   const RocksStore& store_;
   const StoreView& view_;
   const Cut& cut_;
+  struct LeftOut {
+    uint64_t count = 0;
+    uint64_t bytes = 0;
+  };
+  std::map<std::string, LeftOut> left_out_;
   std::map<uint32_t, uint64_t> staged_;
   std::map<uint32_t, uint64_t> quarantined_;
   std::vector<std::string> differences_;

@@ -46,9 +46,14 @@ Status Staging::acknowledge(const std::string& name, uint64_t batch, const std::
   } else if (seal.is_release()) {
     status = settle_release(name, *adapter, changes);
   } else {
-    row.set_cursor(last_of(seal));
+    row.set_cursor(std::max(last_of(seal), seal.passed_through()));
+    row.set_filtered_ahead(row.filtered_ahead() - seal.filtered_count());
+    row.set_filtered_ahead_bytes(row.filtered_ahead_bytes() - seal.filtered_bytes());
     if (row.plan_size() > 0) row.mutable_plan()->DeleteSubrange(0, 1);
   }
+  adapter->last_acked = std::move(adapter->sealed->row);
+  adapter->last_acked.clear_header();
+  adapter->last_acked.clear_member_ranges();
   adapter->sealed.reset();
   if (status.ok()) status = pass_quarantined(*adapter);
   if (status.ok()) status = advance_archive(changes);
@@ -68,7 +73,13 @@ Status Staging::accept_overtaken(const std::string& name) {
   row.set_last_acked_digest(row.overtaken_digest());
   row.set_acknowledged(row.acknowledged() + row.overtaken_event_count());
   row.set_skipped(row.skipped() - row.overtaken_skipped_count());
-  row.set_cursor(std::max(row.cursor(), row.overtaken_last_sequence()));
+  const uint64_t cursor = std::max(row.cursor(), row.overtaken_last_sequence());
+  ASSIGN_OR_RETURN(const LeftOut left_out, count_left_out(adapter, row.cursor(), cursor));
+  row.set_filtered_ahead(row.filtered_ahead() - left_out.count);
+  row.set_filtered_ahead_bytes(row.filtered_ahead_bytes() - left_out.bytes);
+  row.set_cursor(cursor);
+  adapter.last_acked.Clear();
+  adapter.interval.reset();
   row.clear_overtaken_batch();
   row.clear_overtaken_digest();
   row.clear_next_replaces();
@@ -108,7 +119,7 @@ Result<std::pair<uint64_t, std::string>> Staging::last_acked(const std::string& 
   return std::make_pair(adapter->row.last_acked_batch(), adapter->row.last_acked_digest());
 }
 
-// The cursor also passes what the adapter has in quarantine.
+// The cursor also passes what the adapter has in quarantine, and what its filter leaves out.
 Status Staging::pass_quarantined(Adapter& adapter) {
   auto& ahead = adapter.quarantined_ahead;
   v1::AdapterRow& row = adapter.row;
@@ -116,6 +127,7 @@ Status Staging::pass_quarantined(Adapter& adapter) {
     row.set_cursor(std::max(row.cursor(), *ahead.begin()));
     ahead.erase(ahead.begin());
   }
+  RETURN_IF_ERROR(pass_left_out(adapter));
   while (row.plan_size() > 0 && row.plan(0).last_sequence() <= row.cursor()) {
     row.mutable_plan()->DeleteSubrange(0, 1);
   }
@@ -139,9 +151,9 @@ Status Staging::advance_archive(Changes& changes) {
                                    [&](auto key, auto value) REQUIRES(mutex_) {
                                      if (number_of(key) > front) return false;
                                      const auto index = decode_index(value);
-                                     archived = index ? archive_event(number_of(key),
-                                                                      index->source_ref, changes)
-                                                      : index.error();
+                                     archived = index
+                                                    ? archive_event(number_of(key), *index, changes)
+                                                    : index.error();
                                      return archived.ok();
                                    }));
   RETURN_IF_ERROR(archived);
@@ -150,11 +162,13 @@ Status Staging::advance_archive(Changes& changes) {
 }
 
 // Moves one event's state on as the front passes it: archived > quarantined > staged.
-Status Staging::archive_event(uint64_t sequence, uint32_t reference, Changes& changes) {
+Status Staging::archive_event(uint64_t sequence, const EventIndex& index, Changes& changes) {
+  const uint32_t reference = index.source_ref;
   auto& counters = sources_.at(reference);
   changes.sources.insert(reference);
   const auto found = quarantined_.find(sequence);
   if (found == quarantined_.end()) {
+    if (!is_routed(sequence, index)) return keep_unrouted(sequence, reference, changes);
     counters.set_staged(counters.staged() - 1);
     counters.set_archived(counters.archived() + 1);
     return {};
@@ -238,7 +252,9 @@ Status Staging::delete_archived_locked() {
   ASSIGN_OR_RETURN(const EventIndex index, index_of(target));
   while (state_.deleted_through() < target) {
     Changes changes(*store_);
-    for (const std::string& name : overtaken) overtake(name, target, index.total_bytes, changes);
+    for (const std::string& name : overtaken) {
+      RETURN_IF_ERROR(overtake(name, target, index.total_bytes, changes));
+    }
     const bool is_synced = !overtaken.empty();
     overtaken.clear();
     RETURN_IF_ERROR(delete_piece(target, changes, is_synced));
@@ -266,14 +282,15 @@ Status Staging::delete_piece(uint64_t target, Changes& changes, bool is_synced) 
 }
 
 // An optional adapter does not get what is deleted: a skipped record says how much.
-void Staging::overtake(const std::string& name, uint64_t target, uint64_t target_bytes,
-                       Changes& changes) {
+Status Staging::overtake(const std::string& name, uint64_t target, uint64_t target_bytes,
+                         Changes& changes) {
   Adapter& adapter = adapters_.at(name);
   v1::AdapterRow& row = adapter.row;
+  ASSIGN_OR_RETURN(const LeftOut left_out, count_left_out(adapter, row.cursor(), target));
   const auto end = adapter.quarantined_ahead.upper_bound(target);
   const auto quarantined =
       static_cast<uint64_t>(std::distance(adapter.quarantined_ahead.begin(), end));
-  const uint64_t count = target - row.cursor() - quarantined;
+  const uint64_t count = target - row.cursor() - quarantined - left_out.count;
   v1::AuditRow skipped;
   skipped.set_action("skipped");
   skipped.set_adapter(name);
@@ -303,8 +320,12 @@ void Staging::overtake(const std::string& name, uint64_t target, uint64_t target
   row.set_skipped(row.skipped() + count);
   row.set_cursor(target);
   row.set_cursor_bytes(target_bytes);
+  row.set_filtered_ahead(row.filtered_ahead() - left_out.count);
+  row.set_filtered_ahead_bytes(row.filtered_ahead_bytes() - left_out.bytes);
   row.clear_plan();
+  adapter.interval.reset();
   changes.adapters.insert(name);
+  return {};
 }
 
 }  // namespace verbatim::processor

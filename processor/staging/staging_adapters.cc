@@ -1,9 +1,24 @@
 // The required set: durable, compared with the configuration, changed only by audited commands.
+#include <ctime>
+
 #include "base/log.h"
 #include "processor/staging/keys.h"
 #include "processor/staging/staging.h"
 
 namespace verbatim::processor {
+namespace {
+
+Result<int64_t> parse_start_time(const std::string& text) {
+  std::tm parts{};
+  const char* rest = strptime(text.c_str(), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  if (rest == nullptr || *rest != '\0') {
+    return invalid_argument("processor.adapters.start_time is not as 2026-01-31T00:00:00Z: '" +
+                            text + "'");
+  }
+  return int64_t{timegm(&parts)} * 1'000'000'000;
+}
+
+}  // namespace
 
 Result<std::vector<std::string>> Staging::reconcile(
     const std::vector<v1::AdapterSettings>& configured) {
@@ -31,25 +46,21 @@ Result<std::vector<std::string>> Staging::reconcile(
                             "' is optional in staging although the configuration says required: "
                             "make it required with 'verbatimctl adapters'");
       }
+      if (!is_same(found->second.row.filter(), settings.filter())) {
+        RETURN_IF_ERROR(set_filter(name, settings.filter(), changes));
+        v1::AuditRow audit;
+        audit.set_action("filter changed");
+        audit.set_adapter(name);
+        audit.set_reason("configuration");
+        audit.set_first_sequence(found->second.row.cursor() + 1);
+        RETURN_IF_ERROR(put_audit(audit, changes.writes));
+        sentences.push_back("the filter of adapter '" + name +
+                            "' is another since the last start: it holds for what the adapter had "
+                            "not been given yet");
+      }
       continue;
     }
-    v1::AdapterRow& row = adapters_[name].row;
-    row.set_required(settings.required());
-    row.set_start_sequence(state_.archived_through() + 1);
-    row.set_cursor(state_.archived_through());
-    row.set_last_acked_digest(no_digest());
-    row.set_cursor_bytes(state_.deleted_bytes());
-    if (row.cursor() > state_.deleted_through()) {
-      ASSIGN_OR_RETURN(const EventIndex index, index_of(row.cursor()));
-      row.set_cursor_bytes(index.total_bytes);
-    }
-    changes.adapters.insert(name);
-    v1::AuditRow audit;
-    audit.set_action("adapter added");
-    audit.set_adapter(name);
-    audit.set_reason(settings.required() ? "configuration: required" : "configuration: optional");
-    RETURN_IF_ERROR(put_audit(audit, changes.writes));
-    LOG_INFO("an adapter is added adapter={} required={}", name, settings.required());
+    RETURN_IF_ERROR(add_adapter(settings, changes));
   }
   for (const auto& [name, adapter] : adapters_) {
     if (names.contains(name)) continue;
@@ -62,9 +73,58 @@ Result<std::vector<std::string>> Staging::reconcile(
              adapter.row.required());
   }
   if (!changes.adapters.empty()) {
-    if (Status status = commit(changes, /*is_synced=*/true); !status.ok()) return spoil(status);
+    Status status = commit(changes, /*is_synced=*/true);
+    if (status.ok()) status = apply_new_filters();
+    if (status.ok()) status = settle_quarantined();
+    if (!status.ok()) return spoil(status);
   }
   return sentences;
+}
+
+Status Staging::add_adapter(const v1::AdapterSettings& settings, Changes& changes) {
+  const std::string& name = settings.name();
+  ASSIGN_OR_RETURN(const uint64_t cursor, start_cursor(settings));
+  v1::AdapterRow& row = adapters_[name].row;
+  row.set_required(settings.required());
+  row.set_start_sequence(cursor + 1);
+  row.set_cursor(cursor);
+  row.set_last_acked_digest(no_digest());
+  row.set_cursor_bytes(state_.deleted_bytes());
+  if (cursor > state_.deleted_through()) {
+    ASSIGN_OR_RETURN(const EventIndex index, index_of(cursor));
+    row.set_cursor_bytes(index.total_bytes);
+  }
+  if (!is_open(settings.filter())) {
+    RETURN_IF_ERROR(set_filter(name, settings.filter(), changes));
+  }
+  changes.adapters.insert(name);
+  v1::AuditRow audit;
+  audit.set_action("adapter added");
+  audit.set_adapter(name);
+  audit.set_reason(settings.required() ? "configuration: required" : "configuration: optional");
+  audit.set_first_sequence(cursor + 1);
+  LOG_INFO("an adapter is added adapter={} required={} start={}", name, settings.required(),
+           cursor + 1);
+  return put_audit(audit, changes.writes);
+}
+
+// What is archived already is no longer given to anyone.
+Result<uint64_t> Staging::start_cursor(const v1::AdapterSettings& settings) const {
+  if (settings.start() == "now") return state_.last_sequence();
+  if (settings.start() != "time") return state_.archived_through();
+  ASSIGN_OR_RETURN(const int64_t start_unix_ns, parse_start_time(settings.start_time()));
+  uint64_t cursor = state_.archived_through();
+  Status decoded;
+  RETURN_IF_ERROR(
+      store_->for_each(Family::kIndex, number_key(cursor + 1), [&](auto key, auto value) {
+        const auto index = decode_index(value);
+        decoded = index.error();
+        if (!decoded.ok() || index->staged_unix_ns >= start_unix_ns) return false;
+        cursor = number_of(key);
+        return true;
+      }));
+  RETURN_IF_ERROR(decoded);
+  return cursor;
 }
 
 Status Staging::update_adapter(const v1::UpdateAdapterRequest& request, const std::string& peer) {

@@ -217,7 +217,9 @@ void Staging::store_event(const std::string& queue, v1::QueueMessage& message, u
                          .size = static_cast<uint32_t>(bytes.size()),
                          .total_bytes = state_.total_bytes(),
                          .staged_unix_ns = now_unix_ns,
-                         .schema_revision = intake.envelope.schema_revision()};
+                         .schema_revision = intake.envelope.schema_revision(),
+                         .left_out = leave_out(intake.envelope, bytes.size(), changes)};
+  last_staged_unix_ns_ = now_unix_ns;
   const std::string key = number_key(sequence);
   changes.writes.put(Family::kEvents, key, std::string_view(bytes));
   changes.writes.put(Family::kIndex, key, std::string_view(encode_index(index)));

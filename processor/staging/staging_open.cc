@@ -45,6 +45,7 @@ Result<std::unique_ptr<Staging>> Staging::open(const StagingOptions& options) {
   {
     // What a crash between two steps has left to do.
     base::MutexLock lock(staging->mutex_);
+    RETURN_IF_ERROR(staging->apply_new_filters());
     RETURN_IF_ERROR(staging->settle_quarantined());
     RETURN_IF_ERROR(staging->delete_archived_locked());
   }
@@ -73,6 +74,10 @@ Status Staging::load_state() {
         return true;
       }));
   RETURN_IF_ERROR(parsed);
+  if (state_.last_sequence() > state_.deleted_through()) {
+    ASSIGN_OR_RETURN(const EventIndex last, index_of(state_.last_sequence()));
+    last_staged_unix_ns_ = last.staged_unix_ns;
+  }
   RETURN_IF_ERROR(load_positions());
   RETURN_IF_ERROR(load_adapters());
   RETURN_IF_ERROR(load_quarantine());
@@ -107,8 +112,14 @@ Status Staging::load_adapters() {
       }));
   RETURN_IF_ERROR(parsed);
   for (auto& [name, adapter] : adapters_) {
+    adapter.selector = EventSelector(adapter.row.filter());
     const uint64_t batch = adapter.row.last_sealed_batch();
-    if (batch == adapter.row.last_acked_batch()) continue;
+    const uint64_t acked = adapter.row.last_acked_batch();
+    RETURN_IF_ERROR(
+        store_->load(Family::kSeals, named_key(name, acked), adapter.last_acked).error());
+    adapter.last_acked.clear_header();
+    adapter.last_acked.clear_member_ranges();
+    if (batch == acked) continue;
     SealedBatch sealed{batch, {}};
     ASSIGN_OR_RETURN(const bool is_there,
                      store_->load(Family::kSeals, named_key(name, batch), sealed.row));

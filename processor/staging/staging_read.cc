@@ -22,8 +22,11 @@ std::vector<v1::AdapterInfo> Staging::adapters() const {
     info.set_acked_sequence(row.cursor());
     info.set_last_sequence(state_.last_sequence());
     info.set_pending_count(static_cast<int64_t>(state_.last_sequence() - row.cursor() -
-                                                adapter.quarantined_ahead.size()));
-    info.set_pending_bytes(static_cast<int64_t>(state_.total_bytes() - row.cursor_bytes()));
+                                                adapter.quarantined_ahead.size() -
+                                                row.filtered_ahead()));
+    info.set_filtered_count(static_cast<int64_t>(row.filtered()));
+    info.set_pending_bytes(static_cast<int64_t>(state_.total_bytes() - row.cursor_bytes() -
+                                                row.filtered_ahead_bytes()));
     info.set_replayed_count(static_cast<int64_t>(row.replayed()));
     for (const auto& part : row.replay().parts()) {
       info.set_replay_left_count(
@@ -32,10 +35,9 @@ std::vector<v1::AdapterInfo> Staging::adapters() const {
     }
     info.set_quarantined_count(static_cast<int64_t>(row.quarantined()));
     info.set_last_reason(row.last_reason());
-    uint64_t oldest = row.cursor() + 1;
-    while (adapter.quarantined_ahead.contains(oldest)) ++oldest;
-    if (oldest > state_.last_sequence()) continue;
-    const auto index = index_of(oldest);
+    const auto oldest = first_pending(adapter, row.cursor());
+    if (!oldest || *oldest == 0) continue;
+    const auto index = index_of(*oldest);
     if (!index) continue;
     const int64_t age_ns = options_.clock->unix_now_ns() - index->staged_unix_ns;
     info.set_oldest_pending_age_ms(std::max<int64_t>(0, age_ns / 1'000'000));
@@ -114,6 +116,11 @@ std::vector<std::string> Staging::notices() const {
   if (!has_required) {
     sentences.emplace_back(
         "no adapter is required: nothing counts as archived and nothing is deleted");
+  }
+  if (state_.unrouted_count() > 0) {
+    sentences.push_back(std::to_string(state_.unrouted_count()) +
+                        " events are unrouted: no required adapter's filter takes them, so they "
+                        "stay in staging");
   }
   for (const auto& [name, adapter] : adapters_) {
     if (adapter.row.is_paused() && adapter.row.rejected_in_a_row() == 0) {

@@ -17,6 +17,7 @@ Result<bool> Staging::replace(const std::string& name, uint64_t batch,
   const SealedBatch rejected = std::move(*adapter->sealed);
   adapter->sealed.reset();
   adapter->row.set_last_reason(reason);
+  adapter->interval.reset();
 
   const bool is_release = rejected.row.is_release();
   const bool is_replay = rejected.row.is_replay();
@@ -117,7 +118,8 @@ void Staging::plan_again(Adapter& adapter, const SealedBatch& rejected, bool is_
 Status Staging::settle_quarantined() {
   Changes changes(*store_);
   for (auto& [name, adapter] : adapters_) {
-    if (adapter.sealed || adapter.quarantined_ahead.empty()) continue;
+    if (adapter.sealed) continue;
+    if (adapter.quarantined_ahead.empty() && adapter.row.filtered_ahead() == 0) continue;
     const uint64_t cursor = adapter.row.cursor();
     const int planned = adapter.row.plan_size();
     RETURN_IF_ERROR(pass_quarantined(adapter));

@@ -184,7 +184,8 @@ bool Staging::add_replayed(const v1::Replay& replay, uint64_t sequence, uint64_t
   return true;
 }
 
-Status Staging::draft_kept(const v1::Replay& replay, const BatchLimits& limits, Draft& plan) const {
+Status Staging::draft_kept(const Adapter& adapter, const BatchLimits& limits, Draft& plan) const {
+  const v1::Replay& replay = adapter.row.replay();
   Status parsed;
   const uint64_t first = replay.parts(0).first_sequence();
   RETURN_IF_ERROR(store_->for_each(Family::kKept, number_key(first), [&](auto key, auto value) {
@@ -193,6 +194,7 @@ Status Staging::draft_kept(const v1::Replay& replay, const BatchLimits& limits, 
     if (!parsed.ok()) return false;
     const auto event = open_event(row.stored_event());
     parsed = event.error();
+    if (parsed.ok() && !adapter.selector.takes(event->envelope)) return true;
     return parsed.ok() && add_replayed(replay, number_of(key), row.stored_event().size(),
                                        event->envelope.schema_revision(), limits, plan);
   }));
@@ -208,7 +210,7 @@ Result<Staging::Draft> Staging::draft_replay(const Adapter& adapter,
   const v1::Replay& replay = adapter.row.replay();
   if (replay.parts().empty()) return plan;
   plan.replaces = replay.parts(0).replaces();
-  RETURN_IF_ERROR(draft_kept(replay, limits, plan));
+  RETURN_IF_ERROR(draft_kept(adapter, limits, plan));
   // A full batch ends before what is not deleted; else all copies of the part are in it.
   const bool is_full = plan.members.size() >= limits.events_max_count ||
                        plan.body_bytes >= limits.max_bytes || plan.is_adapter_too_old;
@@ -218,6 +220,7 @@ Result<Staging::Draft> Staging::draft_replay(const Adapter& adapter,
   RETURN_IF_ERROR(store_->for_each(Family::kIndex, number_key(first), [&](auto key, auto value) {
     const auto index = decode_index(value);
     decoded = index.error();
+    if (decoded.ok() && is_left_out(adapter.row, number_of(key), *index)) return true;
     return decoded.ok() &&
            add_replayed(replay, number_of(key), index->size, index->schema_revision, limits, plan);
   }));

@@ -34,17 +34,27 @@ Result<Pending> Staging::pending(const std::string& name) const {
   pending.has_replay = adapter->row.has_replay();
   const bool is_behind =
       adapter->sealed && !adapter->sealed->row.is_release() && !adapter->sealed->row.is_replay();
-  const uint64_t position = is_behind ? last_of(adapter->sealed->row) : adapter->row.cursor();
+  uint64_t position = adapter->row.cursor();
+  LeftOut left_out{adapter->row.filtered_ahead(), adapter->row.filtered_ahead_bytes()};
+  if (is_behind) {
+    const v1::SealRow& seal = adapter->sealed->row;
+    position = std::max(last_of(seal), seal.passed_through());
+    left_out.count -= seal.filtered_count();
+    left_out.bytes -= seal.filtered_bytes();
+  }
   const auto& ahead = adapter->quarantined_ahead;
-  uint64_t first = position + 1;
-  while (ahead.contains(first)) ++first;
-  if (first > state_.last_sequence()) return pending;
+  ASSIGN_OR_RETURN(const uint64_t first, first_pending(*adapter, position));
+  if (first == 0) return pending;
   const auto quarantined = std::distance(ahead.upper_bound(position), ahead.end());
-  pending.event_count = state_.last_sequence() - position - static_cast<uint64_t>(quarantined);
+  pending.event_count =
+      state_.last_sequence() - position - static_cast<uint64_t>(quarantined) - left_out.count;
   ASSIGN_OR_RETURN(const EventIndex index, index_of(first));
   pending.first_sequence = first;
   pending.first_staged_unix_ns = index.staged_unix_ns;
-  pending.bytes = state_.total_bytes() - (index.total_bytes - index.size);
+  pending.last_staged_unix_ns = last_staged_unix_ns_;
+  pending.interval_floor_unix_ns = interval_floor(adapter->last_acked);
+  const uint64_t all_bytes = state_.total_bytes() - (index.total_bytes - index.size);
+  pending.bytes = all_bytes - std::min(all_bytes, left_out.bytes);
   return pending;
 }
 
@@ -53,6 +63,8 @@ Result<Pending> Staging::pending(const std::string& name) const {
 Result<SealOutcome> Staging::seal(const std::string& name, const BatchLimits& limits) {
   BatchLimits bounded = limits;
   while (true) {
+    if (limits.run_interval.count() > 0 && !limits.is_replay)
+      RETURN_IF_ERROR(plan_interval(name, bounded));
     uint64_t too_many_count = 0;
     ASSIGN_OR_RETURN(SealOutcome outcome, seal_once(name, bounded, too_many_count));
     if (too_many_count == 0) return outcome;
@@ -107,6 +119,9 @@ Result<SealOutcome> Staging::seal_once(const std::string& name, const BatchLimit
   if (adapter->sealed || adapter->row.cursor() != plan.cursor || is_replay_ended) {
     return aborted("the adapter has moved meanwhile adapter=" + name);
   }
+  if (plan.interval_end_unix_ns != 0 && !adapter->interval) {
+    return aborted("the run interval is to be planned again adapter=" + name);
+  }
   std::string header = make_header(name, *adapter, plan, slices);
   if (header.size() > limits.header_max_bytes && plan.members.size() > 1) {
     LOG_INFO("a batch is halved, its header is too large adapter={} event_count={} header_bytes={}",
@@ -125,20 +140,30 @@ Result<Staging::Draft> Staging::draft(const Adapter& adapter, const BatchLimits&
   plan.replaces = adapter.row.next_replaces();
   uint64_t last = state_.last_sequence();
   if (adapter.row.plan_size() > 0) {
-    last = adapter.row.plan(0).last_sequence();
+    last = std::min(last, adapter.row.plan(0).last_sequence());
     plan.replaces = adapter.row.plan(0).replaces();
     plan.reason = "replacement";
+  }
+  if (limits.run_interval.count() > 0 && adapter.interval) {
+    last = std::min(last, adapter.interval->passed_through);
   }
   Status decoded;
   RETURN_IF_ERROR(store_->for_each(
       Family::kIndex, number_key(plan.cursor + 1), [&](auto key, auto value) REQUIRES(mutex_) {
         const uint64_t sequence = number_of(key);
         if (sequence > last || plan.members.size() >= limits.events_max_count) return false;
+        if (!plan.members.empty() && sequence - plan.members.back() > kGapMaxCount) return false;
         if (adapter.quarantined_ahead.contains(sequence)) return true;
         const auto index = decode_index(value);
         if (!index) {
           decoded = index.error();
           return false;
+        }
+        if (is_left_out(adapter.row, sequence, *index)) {
+          ++plan.left_out.count;
+          plan.left_out.bytes += index->size;
+          plan.passed_through = sequence;
+          return true;
         }
         const bool is_too_much = plan.body_bytes + index->size > limits.max_bytes;
         if (is_too_much && !plan.members.empty()) return false;
@@ -147,33 +172,57 @@ Result<Staging::Draft> Staging::draft(const Adapter& adapter, const BatchLimits&
           return false;
         }
         plan.members.push_back(sequence);
+        plan.passed_through = sequence;
         plan.body_bytes += index->size;
         plan.schema_revision = std::max(plan.schema_revision, index->schema_revision);
         return true;
       }));
   RETURN_IF_ERROR(decoded);
+  if (limits.run_interval.count() > 0 && adapter.interval && !plan.members.empty()) {
+    plan.interval_start_unix_ns = adapter.interval->start_unix_ns;
+    plan.interval_end_unix_ns = adapter.interval->start_unix_ns + adapter.interval->length_ns;
+    plan.is_interval_complete = plan.members.back() >= adapter.interval->last_member;
+  }
   return plan;
 }
 
 Result<std::vector<std::string>> Staging::load_events(const std::vector<uint64_t>& members) const {
   std::vector<std::string> events;
   events.reserve(members.size());
+  RETURN_IF_ERROR(visit_events(members, [&](auto value) {
+    events.emplace_back(value);
+    return Status();
+  }));
+  return events;
+}
+
+Status Staging::visit_events(const std::vector<uint64_t>& members, const TakeEvent& take) const {
   auto next = members.begin();
+  Status taken;
+  // What lies between is cheaper to pass over than to look up anew, up to a point.
+  constexpr uint64_t kStepMaxCount = 32;
+  bool is_far = false;
   const auto visit = [&](std::string_view key, std::string_view value) {
     const uint64_t sequence = number_of(key);
     if (sequence > *next) return false;  // a member is missing
     if (sequence == *next) {
-      events.emplace_back(value);
+      taken = take(value);
+      if (!taken.ok()) return false;
       ++next;
     }
-    return next != members.end();
+    is_far = next != members.end() && *next - sequence > kStepMaxCount;
+    return next != members.end() && !is_far;
   };
-  if (members.empty()) return events;
-  RETURN_IF_ERROR(store_->for_each(Family::kEvents, number_key(members.front()), visit));
-  if (events.size() != members.size()) {
+  if (members.empty()) return {};
+  do {
+    is_far = false;
+    RETURN_IF_ERROR(store_->for_each(Family::kEvents, number_key(*next), visit));
+  } while (is_far);
+  RETURN_IF_ERROR(taken);
+  if (next != members.end()) {
     return not_found("staging: an event is missing sequence=" + std::to_string(*next));
   }
-  return events;
+  return {};
 }
 
 Status Staging::name_slices(SliceBuilder& slices) const {
@@ -187,7 +236,7 @@ Status Staging::name_slices(SliceBuilder& slices) const {
   return {};
 }
 
-std::string Staging::make_header(const std::string& name, const Adapter& adapter, const Draft& plan,
+std::string Staging::make_header(const std::string& name, const Adapter& adapter, Draft& plan,
                                  const SliceBuilder& slices) const {
   v1::BatchHeader header;
   header.set_adapter(name);
@@ -202,7 +251,10 @@ std::string Staging::make_header(const std::string& name, const Adapter& adapter
   header.set_replaces(plan.replaces);
   header.set_reason(plan.reason);
   if (plan.is_replay) header.set_replay_of(adapter.row.replay().replay_of());
+  header.set_interval_start_unix_ns(plan.interval_start_unix_ns);
+  header.set_interval_end_unix_ns(plan.interval_end_unix_ns);
   slices.finish(book_, header);
+  number_parts(adapter, slices, plan, header);
   return header.SerializeAsString();
 }
 
@@ -223,6 +275,20 @@ Result<std::shared_ptr<const LoadedBatch>> Staging::seal_draft(const std::string
   row.set_schema_revision(plan.schema_revision);
   row.set_is_release(plan.is_release);
   row.set_is_replay(plan.is_replay);
+  if (!plan.is_release && !plan.is_replay) {
+    row.set_passed_through(plan.passed_through);
+    row.set_filtered_count(plan.left_out.count);
+    row.set_filtered_bytes(plan.left_out.bytes);
+  }
+  const v1::SealRow& before = adapter.last_acked;
+  const bool is_of_interval = plan.interval_end_unix_ns != 0;
+  row.set_interval_start_unix_ns(is_of_interval ? plan.interval_start_unix_ns
+                                                : before.interval_start_unix_ns());
+  row.set_interval_end_unix_ns(is_of_interval ? plan.interval_end_unix_ns
+                                              : before.interval_end_unix_ns());
+  row.set_is_interval_complete(is_of_interval ? plan.is_interval_complete
+                                              : before.is_interval_complete());
+  row.mutable_open_parts()->insert(plan.open_parts.begin(), plan.open_parts.end());
   loaded->events = std::move(events);
 
   Changes changes(*store_);

@@ -2,7 +2,7 @@
 
     faulty_adapter.py HOST:PORT FOLDER FAULT        FAULT "none" keeps the contract
 
-Each batch becomes a file of one line an event; FAULTS of adapter_check.py say what each fault is.
+FAULT "mortal" keeps it, too, but dies and rejects. Each batch becomes a file of one line an event; FAULTS of adapter_check.py say what each fault is.
 """
 import glob
 import hashlib
@@ -43,6 +43,26 @@ def write(path, lines):
     os.rename(path + ".tmp", path)
 
 
+def is_first_time(what):
+    try:
+        os.close(os.open(os.path.join(FOLDER, "did." + what), os.O_CREAT | os.O_EXCL))
+        return True
+    except FileExistsError:
+        return False
+
+
+def apply_mortally(which, begin, events, lines, digest):
+    """It cannot say which event it dislikes; it dies once after the effect of each batch, and then rejects what it has applied."""
+    reject = pb.FromAdapter(reject=dict(which, reason="something in it"))
+    if any(b"poison" in event for event in events):
+        return reject
+    is_repeat = os.path.exists(path_of(begin.batch, digest))
+    take_effect(begin, lines, digest)
+    if not is_repeat and is_first_time(f"die-{begin.batch}"):
+        os.kill(os.getpid(), 9)
+    return reject if is_repeat and is_first_time(f"reject-{begin.batch}") else pb.FromAdapter(ack=dict(which, digest=digest))
+
+
 def take_effect(begin, lines, digest):
     path = path_of(begin.batch, digest)
     is_repeat = begin.batch in remembered if FAULT == "forgetful" else os.path.exists(path)
@@ -68,6 +88,8 @@ def apply(begin, events, digest):
             if FAULT == "half_rejects":
                 take_effect(begin, lines, digest)
             return reject(stored.sequence + (1 if FAULT == "blames_others" else 0))
+    if FAULT == "mortal":
+        return apply_mortally(which, begin, events, lines, digest)
     if FAULT == "slow_answers":
         time.sleep(0.3)
     if FAULT == "hasty":
