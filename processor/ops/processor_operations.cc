@@ -1,5 +1,6 @@
 #include "processor/ops/processor_operations.h"
 
+#include <map>
 #include <utility>
 
 #include "base/clock.h"
