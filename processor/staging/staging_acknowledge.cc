@@ -8,6 +8,9 @@
 namespace verbatim::processor {
 namespace {
 
+// Copies of unrouted events that one write may hold.
+constexpr uint64_t kUnroutedWriteBytes = 64ULL << 20;
+
 bool is_overtaken(const v1::AdapterRow& row, uint64_t batch, const std::string& digest) {
   return batch != 0 && row.overtaken_batch() == batch && row.overtaken_digest() == digest;
 }
@@ -147,15 +150,21 @@ Status Staging::advance_archive(Changes& changes) {
   }
   if (!has_required || front <= state_.archived_through()) return {};
   Status archived;
-  RETURN_IF_ERROR(store_->for_each(Family::kIndex, number_key(state_.archived_through() + 1),
-                                   [&](auto key, auto value) REQUIRES(mutex_) {
-                                     if (number_of(key) > front) return false;
-                                     const auto index = decode_index(value);
-                                     archived = index
-                                                    ? archive_event(number_of(key), *index, changes)
-                                                    : index.error();
-                                     return archived.ok();
-                                   }));
+  uint64_t copied_bytes = 0;
+  const auto visit = [&](auto key, auto value) REQUIRES(mutex_) {
+    const uint64_t sequence = number_of(key);
+    if (sequence > front) return false;
+    const auto index = decode_index(value);
+    const uint64_t unrouted = state_.unrouted_count();
+    archived = index ? archive_event(sequence, *index, changes) : index.error();
+    if (!archived.ok()) return false;
+    if (state_.unrouted_count() != unrouted) copied_bytes += index->size;
+    // The rest is for the next call.
+    if (copied_bytes >= kUnroutedWriteBytes) front = sequence;
+    return true;
+  };
+  RETURN_IF_ERROR(
+      store_->for_each(Family::kIndex, number_key(state_.archived_through() + 1), visit));
   RETURN_IF_ERROR(archived);
   state_.set_archived_through(front);
   return {};
@@ -182,6 +191,10 @@ Status Staging::archive_event(uint64_t sequence, const EventIndex& index, Change
       });
   if (!is_for_good) {
     counters.set_quarantined(counters.quarantined() - 1);
+    if (!is_routed(sequence, index)) {
+      counters.set_staged(counters.staged() + 1);
+      return keep_unrouted(sequence, reference, changes);
+    }
     counters.set_archived(counters.archived() + 1);
     return {};
   }
@@ -204,7 +217,14 @@ Status Staging::delete_archived() {
   {
     base::MutexLock lock(mutex_);
     RETURN_IF_ERROR(fatal_);
-    Status status = delete_archived_locked();
+    // The front may have been stopped by the size of a write.
+    uint64_t front = 0;
+    Status status;
+    do {
+      front = state_.archived_through();
+      status = settle_quarantined();
+    } while (status.ok() && state_.archived_through() != front);
+    if (status.ok()) status = delete_archived_locked();
     if (status.ok()) status = finish_waiting_releases();
     if (!status.ok()) return spoil(status);
     constexpr uint64_t kFileDropBytes = 16ULL << 20;

@@ -126,6 +126,18 @@ TEST_F(StagingFilterTest, WhatNoRequiredAdapterTakesStaysAndIsCountedAsUnrouted)
   EXPECT_EQ(check_accounting().unrouted_count(), 2);
 }
 
+TEST_F(StagingFilterTest, AnOptionalAdaptersQuarantineDoesNotMakeTheUnroutedArchived) {
+  reconcile({adapter("some", true, {"b"}), adapter("extra", false)});
+  stage_rooms("ab");
+  const auto batch = seal("extra");
+  ASSERT_TRUE(staging_->replace("extra", batch->seal.batch, {{1, "bad"}}, "why"));
+  ASSERT_TRUE(acknowledge("some", *seal("some")).ok());
+  const auto accounting = check_accounting();
+  EXPECT_EQ(accounting.unrouted_count(), 1);
+  EXPECT_EQ(accounting.queues(0).sources(0).archived(), 1U);
+  EXPECT_EQ(accounting.queues(0).sources(0).quarantined(), 0U);
+}
+
 TEST_F(StagingFilterTest, AChangedFilterHoldsForWhatWasNotGivenYetAndIsReported) {
   reconcile({adapter("all", true), adapter("some", true, {"a"})});
   stage_rooms("ab");
