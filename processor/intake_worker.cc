@@ -117,11 +117,13 @@ Status IntakeWorker::take_once() {
   ASSIGN_OR_RETURN(queue::Lease lease, client->receive(options_.receive));
   set_notice("");
   if (lease.messages.empty()) return {};
+  FAULT_POINT("processor.received_before_stage");
   ASSIGN_OR_RETURN(const StageOutcome outcome,
                    staging_.stage(options_.queue, lease.messages, lease.log_id));
   FAULT_POINT("processor.staged_before_commit");
   if (outcome.stored_count > 0) on_staged_();
   const Status committed = client->commit(lease.id);
+  FAULT_POINT("processor.committed");
   if (!committed.ok()) {
     LOG_WARN("a lease was not committed, its messages come again queue={} count={}: {}",
              options_.queue, lease.messages.size(), committed.to_string());

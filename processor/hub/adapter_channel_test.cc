@@ -139,6 +139,50 @@ TEST_F(AdapterChannelTest, ABatchGoesOutByCountAndByIntervalNotBefore) {
   EXPECT_EQ(header_of(*last_batch_).reason(), "count");
 }
 
+TEST_F(AdapterChannelTest, WhileItDrainsWhatWaitsGoesOutAtOnce) {
+  const auto session = attach("a");
+  stage(queue_.posts(3));
+  channel_->step();
+  EXPECT_EQ(taken(*session), "welcome active ");
+  channel_->set_draining(true);
+  channel_->step();
+  EXPECT_EQ(taken(*session), "batch:1 ");
+  EXPECT_EQ(header_of(*last_batch_).reason(), "drain");
+  acknowledge(session, *last_batch_);
+  channel_->set_draining(false);
+  stage(queue_.posts(1));
+  channel_->step();
+  EXPECT_EQ(taken(*session), "");
+}
+
+TEST_F(AdapterChannelTest, AReplayGoesOutWhileNothingNewIsDue) {
+  v1::AddHoldRequest hold;
+  hold.mutable_filter()->set_all(true);
+  hold.set_reason("case 1");
+  ASSERT_TRUE(staging_->add_hold(hold, {}));
+  const auto session = attach("a");
+  stage(queue_.posts(4));
+  channel_->step();
+  EXPECT_EQ(taken(*session), "welcome active batch:1 ");
+  acknowledge(session, *last_batch_);
+  v1::ReplayAdapterRequest request;
+  request.set_adapter("xml");
+  request.set_from_sequence(1);
+  request.set_reason("ticket 1");
+  ASSERT_TRUE(staging_->replay(request, {}));
+  stage(queue_.posts(4));
+  channel_->step();
+  EXPECT_EQ(taken(*session), "batch:2 ");
+  EXPECT_EQ(header_of(*last_batch_).reason(), "count") << "what is new goes first";
+  acknowledge(session, *last_batch_);
+  channel_->step();
+  EXPECT_EQ(taken(*session), "batch:3 ");
+  EXPECT_EQ(header_of(*last_batch_).reason(), "replay");
+  EXPECT_EQ(last_batch_->events.size(), 4U);
+  acknowledge(session, *last_batch_);
+  EXPECT_FALSE(staging_->pending("xml")->has_replay);
+}
+
 TEST_F(AdapterChannelTest, TheNextBatchWaitsForTheAcknowledgement) {
   const auto session = attach("a");
   stage(queue_.posts(8));

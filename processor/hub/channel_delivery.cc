@@ -57,6 +57,7 @@ void AdapterChannel::handle_ack(const v1::BatchAck& ack) {
   if (sent_ != nullptr && sent_->is_asked) {
     return end_active(failed_precondition("an acknowledgement of a batch that was rejected"));
   }
+  FAULT_POINT("processor.ack_before_stored");
   take_acknowledgement(ack.batch(), ack.digest());
 }
 
@@ -68,6 +69,7 @@ void AdapterChannel::take_acknowledgement(uint64_t batch, const std::string& dig
   retries_in_a_row_ = 0;
   FAULT_POINT("processor.acked_before_delete");
   if (const Status deleted = staging_.delete_archived(); !deleted.ok()) note_error(deleted);
+  FAULT_POINT("processor.deleted");
 }
 
 bool AdapterChannel::is_of_sent(uint64_t batch, uint64_t store_epoch, const char* what) {
@@ -122,6 +124,7 @@ void AdapterChannel::handle_state(const v1::BatchStateAnswer& answer) {
     case v1::BatchStateAnswer::STATE_APPLIED:
       return take_acknowledgement(sent_->batch, sent_->digest);
     case v1::BatchStateAnswer::STATE_NOT_APPLIED: {
+      FAULT_POINT("processor.rejected_before_replace");
       const auto is_paused =
           staging_.replace(options_.adapter, sent_->batch, sent_->culprits, sent_->reason);
       if (!is_paused) return note_error(is_paused.error());
@@ -130,6 +133,7 @@ void AdapterChannel::handle_state(const v1::BatchStateAnswer& answer) {
                   options_.adapter);
       }
       sent_.reset();
+      FAULT_POINT("processor.replaced_before_seal");
       if (const Status deleted = staging_.delete_archived(); !deleted.ok()) note_error(deleted);
       return;
     }
@@ -255,6 +259,7 @@ void AdapterChannel::send(std::shared_ptr<const LoadedBatch> batch) {
   sent_->batch = batch->seal.batch;
   sent_->digest = batch->seal.row.digest();
   if (!active_->push_batch(std::move(batch), epoch_)) sent_.reset();
+  FAULT_POINT("processor.sent_before_ack");
 }
 
 }  // namespace verbatim::processor

@@ -1,0 +1,1 @@
+verbatim_python_test(processor_storm LABELS crash TIMEOUT 600 SERIAL)
