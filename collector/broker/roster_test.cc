@@ -184,9 +184,10 @@ TEST_F(RosterTest, ANewEpochOfAProducerOrphansEveryoneBySession) {
   roster_ = Roster::open(disk_, kPath).value();
   const auto events = roster_->orphans("node", 6);
   ASSERT_EQ(events.size(), 2u);
-  for (const auto& event : events) {
+  for (v1::Event event : events) {
     EXPECT_EQ(event.left().synthetic().reason(), "restart");
     EXPECT_FALSE(event.actor().session().empty());
+    event.mutable_source()->set_name("node");
     roster_->apply(event);
   }
   EXPECT_TRUE(roster_->orphans("node", 6).empty());

@@ -47,7 +47,15 @@ void ProcessorWatch::look() {
 std::vector<base::AlarmCondition> ProcessorWatch::conditions() const {
   std::vector<base::AlarmCondition> all;
   add_mark(all);
-  if (!parts_.staging.counts().has_required_adapter) {
+  const StagingCounts counts = parts_.staging.counts();
+  if (counts.unrouted_count > 0) {
+    all.push_back(
+        {"unrouted", "staging",
+         std::to_string(counts.unrouted_count) +
+             " events are taken by no required adapter's filter: they stay here for good; "
+             "widen a filter, or add a required adapter without one"});
+  }
+  if (!counts.has_required_adapter) {
     all.push_back({"no-required-adapter", "staging",
                    "nothing counts as archived and nothing is deleted; verbatimctl adapters "
                    "require NAME"});

@@ -41,6 +41,7 @@ StagingCounts Staging::counts() const {
   counts.kept_count = state_.kept_count();
   counts.kept_bytes = state_.kept_bytes();
   for (const auto& [reference, one] : sources_) counts.quarantined_count += one.quarantined();
+  counts.unrouted_count = state_.unrouted_count();
   counts.has_required_adapter =
       std::any_of(adapters_.begin(), adapters_.end(),
                   [](const auto& one) { return one.second.row.required(); });

@@ -112,6 +112,8 @@ struct StagingCounts {
   uint64_t kept_count = 0;
   uint64_t kept_bytes = 0;
   uint64_t quarantined_count = 0;
+  // Copies of what no required adapter's filter takes; part of what counts as staged.
+  uint64_t unrouted_count = 0;
   bool has_required_adapter = false;
 };
 

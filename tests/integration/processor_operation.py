@@ -159,7 +159,7 @@ def a_drain_does_not_wait_for_an_interval(story):
 
 def alarms_and_metrics_tell_of_it(story):
     story.run("adapters", "pause", "xml", *REASON)
-    wait_until(lambda: story.pipeline.verbatimctl("alarms", "list").returncode == 1, 20, "an alarm")
+    wait_until(lambda: "adapter-paused" in story.pipeline.verbatimctl("alarms", "list").stdout, 20, "an alarm")
     story.run("alarms", "list", code=1, words=["processor", "adapter-paused", "xml"])
     story.run("adapters", "resume", "xml", *REASON)
     wait_until(lambda: story.pipeline.verbatimctl("alarms", "list").returncode == 0, 20, "the alarm to be over")
