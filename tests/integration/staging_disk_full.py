@@ -1,7 +1,9 @@
 """A real verbatim-processor whose store lies on a small file system that fills up, first by its own events while the adapter is
 away, then by somebody else's file, with a kill in between. Each time it stops taking, says so, and stays up; the adapter goes on
 and empties the store; it takes again by itself once there is room. In the end every event was acknowledged exactly once."""
+import base64
 import os
+import random
 
 import small_disk
 
@@ -11,10 +13,12 @@ import grpc  # noqa: E402
 from verbatim_harness import Pipeline, room_post, wait_until  # noqa: E402
 from verbatim.v1 import admin_pb2  # noqa: E402
 
-DISK_MIB = 384
-FREE_MIN_BYTES = 128 << 20
-TEXT = "x" * (16 << 10)
-OWN_COUNT, FOREIGN_COUNT = 16_000, 600
+DISK_MIB = 640
+# What RocksDB still has in memory must fit when it is written out.
+FREE_MIN_BYTES = 256 << 20
+TEXT_BYTES = 16 << 10
+CHANCE = random.Random(5)
+OWN_COUNT, FOREIGN_COUNT = 26_000, 600
 
 
 def is_disk_full(pipeline):
@@ -34,9 +38,14 @@ def wait_stopped(pipeline, disk):
     return last
 
 
+def text():
+    """Not to be compressed: the store does that."""
+    return base64.b64encode(CHANCE.randbytes(TEXT_BYTES * 3 // 4)).decode()
+
+
 def send(producer, count):
     for _ in range(0, count, 200):
-        producer.submit([room_post("room@x", "a@x", TEXT) for _ in range(200)])
+        producer.submit([room_post("room@x", "a@x", text()) for _ in range(200)])
     producer.wait_answered(timeout=240)
 
 
