@@ -1,6 +1,9 @@
-verbatim_test(queue_log_power_test LABELS crash TIMEOUT 300
-  SOURCES queue_log_power_test.cc ${CMAKE_SOURCE_DIR}/tests/fault/queue_log_harness.cc
-  DEPS verbatim_queue_log verbatim_test_support)
+# Its canaries are planted with the fault points.
+if(VERBATIM_FAULT_POINTS)
+  verbatim_test(queue_log_power_test LABELS crash TIMEOUT 300
+    SOURCES queue_log_power_test.cc ${CMAKE_SOURCE_DIR}/tests/fault/queue_log_harness.cc
+    DEPS verbatim_queue_log verbatim_test_support)
+endif()
 verbatim_test(queue_core_storm_test LABELS crash TIMEOUT 300
   SOURCES queue_core_storm_test.cc
   DEPS verbatim_queue verbatim_test_support)

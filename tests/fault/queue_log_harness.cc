@@ -164,9 +164,11 @@ namespace {
 class Storm {
  public:
   Storm(uint64_t seed, const StormOptions& options) : options_(options), random_(seed) {
+#if defined(VERBATIM_FAULT_POINTS)
     harness_.options().canary_no_rewrite_after_recovery = options.canary_no_rewrite_after_recovery;
     harness_.options().canary_ignore_generations = options.canary_ignore_generations;
     harness_.options().canary_trust_unsynced_summary = options.canary_trust_unsynced_summary;
+#endif
   }
 
   std::string run() {

@@ -38,6 +38,14 @@ def wait_stopped(pipeline, disk):
     return last
 
 
+def wait_takes_nothing(pipeline):
+    """The receive that waited when the disk became full may still bring something; after it none is begun."""
+    def is_said():
+        info = pipeline.processor_admin().GetInfo(admin_pb2.GetInfoRequest(), timeout=10).info
+        return any("nothing is taken" in notice for notice in info.notices)
+    wait_until(is_said, 60, lambda: f"intake to stop\n{pipeline.processor.tail()}")
+
+
 def text():
     """Not to be compressed: the store does that."""
     return base64.b64encode(CHANCE.randbytes(TEXT_BYTES * 3 // 4)).decode()
@@ -64,6 +72,7 @@ def fills_up_by_itself(pipeline, producer, disk):
 def fills_up_by_somebody_else(pipeline, producer, disk):
     disk.fill(leave_bytes=FREE_MIN_BYTES // 2)
     wait_until(lambda: is_disk_full(pipeline), 60, "the alarm")
+    wait_takes_nothing(pipeline)
     send(producer, FOREIGN_COUNT)
     assert pipeline.queue_info().depth >= FOREIGN_COUNT, pipeline.queue_info().depth
     # It can be killed and starts again on the full disk, and still takes nothing.
