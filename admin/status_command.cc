@@ -33,6 +33,13 @@ v1::ServiceState& ask_info(v1::StatusReport& report, AdminClient& client, Servic
   return state;
 }
 
+void ask_alarms(v1::StatusReport& report, AdminClient& client, ServiceKind kind,
+                v1::ServiceState& state) {
+  take_answer(state, client.list_alarms(kind, {}), [&](const v1::ListAlarmsResponse& answer) {
+    report.mutable_alarms()->MergeFrom(answer.alarms());
+  });
+}
+
 // The cut first, the queue's counters after it: what is accepted in between is queued, not missing.
 void ask_processor(v1::StatusReport& report, AdminClient& client, bool recount) {
   v1::ServiceState& state = ask_info(report, client, ServiceKind::kProcessor);
@@ -43,6 +50,7 @@ void ask_processor(v1::StatusReport& report, AdminClient& client, bool recount) 
   take_answer(state, client.list_adapters(), [&](v1::ListAdaptersResponse answer) {
     *report.mutable_adapters() = std::move(*answer.mutable_adapters());
   });
+  ask_alarms(report, client, ServiceKind::kProcessor, state);
 }
 
 void ask_queue(v1::StatusReport& report, AdminClient& client) {
@@ -52,10 +60,7 @@ void ask_queue(v1::StatusReport& report, AdminClient& client) {
     *report.mutable_queues() = std::move(*answer.mutable_queues());
     *report.mutable_log() = std::move(*answer.mutable_log());
   });
-  take_answer(state, client.list_alarms(ServiceKind::kQueue, {}),
-              [&](v1::ListAlarmsResponse answer) {
-                *report.mutable_alarms() = std::move(*answer.mutable_alarms());
-              });
+  ask_alarms(report, client, ServiceKind::kQueue, state);
 }
 
 void ask_collector(v1::StatusReport& report, AdminClient& client) {

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "admin/text.h"
@@ -139,8 +141,16 @@ bool is_told_by_alarm(const v1::StatusReport& report, const std::string& notice)
   });
 }
 
+// What note_processor() says of the same.
+bool is_said_of_processor(const v1::Alarm& alarm) {
+  constexpr std::array<std::string_view, 4> kNames = {"unrouted", "no-required-adapter",
+                                                      "adapter-paused", "quarantine"};
+  return std::find(kNames.begin(), kNames.end(), alarm.name()) != kNames.end();
+}
+
 void note_alarms(v1::StatusReport& report) {
   for (const auto& alarm : report.alarms()) {
+    if (is_said_of_processor(alarm)) continue;
     const std::string subject = alarm.subject().empty() ? "" : " " + alarm.subject();
     report.add_attention(fmt::format("alarm {}{}: {}", alarm.name(), subject, alarm.text()));
   }

@@ -108,6 +108,9 @@ Status QueueCore::switch_queue(const v1::SwitchQueueRequest& request) {
       flags.set_is_put_paused(false);
       flags.set_is_receive_paused(false);
       break;
+    case v1::SwitchQueueRequest::ACTION_RESUME_PUTS:
+      flags.set_is_put_paused(false);
+      break;
     case v1::SwitchQueueRequest::ACTION_HOLD:
       flags.set_is_held(true);
       break;

@@ -53,7 +53,7 @@ Status switch_puts(AdminClient& client, const std::string& queue, bool is_paused
   v1::SwitchQueueRequest request;
   request.set_queue(queue);
   request.set_action(is_paused ? v1::SwitchQueueRequest::ACTION_PAUSE_PUTS
-                               : v1::SwitchQueueRequest::ACTION_RESUME);
+                               : v1::SwitchQueueRequest::ACTION_RESUME_PUTS);
   request.set_reason(reason);
   return client.switch_queue(request).error();
 }

@@ -28,7 +28,8 @@ either; a queue that is away is shown as pending, and gets it when it is back.)"
 
 constexpr const char* kStagingFooter = R"(
 PLACE is where an event is: staged (a required adapter has not acknowledged it), archived (to be deleted next),
-kept (a copy for a hold), quarantined (a copy; its adapter rejects it). HOLDS are the numbers of those that cover it.
+kept (a copy for a hold), quarantined (a copy; its adapter rejects it), unrouted (no required adapter's filter takes
+it). HOLDS are the numbers of those that cover it.
 
 Examples:
   verbatimctl staging list --room deal@rooms.example.com --from 2026-03-01T09:00 --to 2026-03-01T10:00
@@ -37,6 +38,7 @@ Examples:
   verbatimctl staging show 4711 --content --reason "case 4711"
   verbatimctl staging trace 5f3a-77 --content --reason "case 4711"
 
+With --room only that conversation's events are read; without it list and trace read the whole store, in parts.
 show and trace give metadata; texts only with --content, and each such reading is in the audit log of the processor
 (verbatimctl audit list --service processor).)";
 
@@ -46,7 +48,7 @@ regard to its interval, and waits until the queues and the store are empty and e
 Senders wait meanwhile: link nodes get errors, producers are told to come back, notices wait in the collector's outbox.
 Copies for holds and events in quarantine stay, and are told.
 
-Drain mode ends with `drain --end`, which lets puts go on, or when the processor is started again; puts stay paused
+Drain mode ends with `drain --end`, which lets puts go on (whoever has paused them), or when the processor is started again; puts stay paused
 until `drain --end` or `queues resume`, whatever is restarted.
 
 Exit codes: 0 drained; 1 not in time, or something stands in the way (it is named); 3 a service does not answer.)";

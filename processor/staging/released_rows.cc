@@ -17,8 +17,10 @@ class ReleasedFilter final : public rocksdb::CompactionFilter {
   Decision FilterV2(int /*level*/, const rocksdb::Slice& key, ValueType /*type*/,
                     const rocksdb::Slice& /*value*/, std::string* /*new_value*/,
                     std::string* skip_until) const override {
-    if (key.compare(bound_) >= 0) return Decision::kKeep;
-    *skip_until = bound_;
+    const rocksdb::Slice number(key.data() + key.size() - std::min(key.size(), bound_.size()),
+                                std::min(key.size(), bound_.size()));
+    if (bound_.empty() || number.compare(bound_) >= 0) return Decision::kKeep;
+    *skip_until = key.size() == number.size() ? bound_ : key.ToString() + '\0';
     return Decision::kRemoveAndSkipUntil;
   }
 

@@ -35,8 +35,9 @@ class ReleasedRows {
   std::multiset<std::string> pins_ GUARDED_BY(mutex_);
 };
 
-// For families in which each key is written once: RocksDB leaves out, without a trace, every row
-// below the bound whenever it writes a table.
+// For families in which each key is written once and ends with a number, as the bound is: RocksDB
+// leaves out, without a trace, every row whose number is below the bound whenever it writes a
+// table.
 std::shared_ptr<rocksdb::CompactionFilterFactory> make_released_filter_factory(
     std::shared_ptr<const ReleasedRows> released);
 

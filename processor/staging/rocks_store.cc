@@ -11,11 +11,13 @@
 #include <rocksdb/write_batch.h>
 
 #include <array>
+#include <atomic>
 #include <limits>
 #include <utility>
 #include <vector>
 
 #include "base/log.h"
+#include "processor/staging/keys.h"
 #include "processor/staging/released_rows.h"
 #include "processor/staging/rocks_status.h"
 
@@ -26,7 +28,7 @@ namespace {
 constexpr std::array<const char*, kFamilyCount> kFamilyNames = {
     "default",          "events",  "index",    "positions", "exceptions",    "source_keys",
     "source_key_order", "sources", "adapters", "seals",     "conversations", "participation",
-    "quarantine",       "audit",   "holds",    "kept",      "unrouted"};
+    "quarantine",       "audit",   "holds",    "kept",      "unrouted",      "conversation_events"};
 
 constexpr size_t kMiB = 1024 * 1024;
 
@@ -58,15 +60,13 @@ rocksdb::DBOptions store_options(rocksdb::Env* env) {
   return options;
 }
 
-bool is_released_by_number(size_t family) {
+bool is_in_order_of_number(size_t family) {
   return family == at(Family::kEvents) || family == at(Family::kIndex);
 }
 
 // Rows come in the order of their keys and go in the same order, so a table overlaps no other:
 // it is moved to level 1, where files can be dropped, without being read, and stays as it is.
-void leave_files_alone(rocksdb::ColumnFamilyOptions& options,
-                       const std::shared_ptr<ReleasedRows>& released) {
-  options.compaction_filter_factory = make_released_filter_factory(released);
+void leave_files_alone(rocksdb::ColumnFamilyOptions& options) {
   options.level0_file_num_compaction_trigger = 1;
   options.max_bytes_for_level_base = std::numeric_limits<int64_t>::max();
   options.ttl = 0;
@@ -82,7 +82,10 @@ rocksdb::ColumnFamilyOptions family_options(size_t family,
   options.write_buffer_size = is_bulky ? 64 * kMiB : 8 * kMiB;
   options.max_write_buffer_number = 3;
   options.arena_block_size = is_bulky ? kMiB : 64 * 1024;
-  if (is_released_by_number(family)) leave_files_alone(options, released);
+  if (is_in_order_of_number(family)) leave_files_alone(options);
+  if (is_in_order_of_number(family) || family == at(Family::kConversationEvents)) {
+    options.compaction_filter_factory = make_released_filter_factory(released);
+  }
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = cache;
   if (family == at(Family::kSourceKeys)) {
@@ -106,6 +109,8 @@ struct RocksStore::State {
   std::unique_ptr<rocksdb::DB> db;
   std::vector<rocksdb::ColumnFamilyHandle*> families;
   std::shared_ptr<ReleasedRows> released = std::make_shared<ReleasedRows>();
+  // Up to where the tables of conversation_events were last freed of what is released.
+  std::atomic<uint64_t> conversations_compacted{0};
 
   ~State() {
     for (auto* family : families) {
@@ -225,6 +230,29 @@ void RocksStore::drop_released_files() {
                             "release of files"),
                  "it costs space, no row");
   }
+  compact_conversations();
+}
+
+// Their rows go in another order than they come, so no table of them is ever released whole.
+void RocksStore::compact_conversations() {
+  constexpr uint64_t kReleasedMinCount = 1'000'000;
+  constexpr uint64_t kTablesMinBytes = 32 * kMiB;
+  rocksdb::ColumnFamilyHandle* family = state_->handle(Family::kConversationEvents);
+  const uint64_t released = number_of(state_->released->bound());
+  uint64_t last = state_->conversations_compacted;
+  uint64_t table_bytes = 0;
+  if (released < last + kReleasedMinCount) return;
+  if (!state_->db->GetIntProperty(family, rocksdb::DB::Properties::kTotalSstFilesSize,
+                                  &table_bytes) ||
+      table_bytes < kTablesMinBytes) {
+    return;
+  }
+  if (!state_->conversations_compacted.compare_exchange_strong(last, released)) return;
+  rocksdb::CompactRangeOptions options;
+  options.exclusive_manual_compaction = false;
+  ignore_error(from_rocks(state_->db->CompactRange(options, family, nullptr, nullptr),
+                          "compaction of released rows"),
+               "it costs space, no row");
 }
 
 void RocksStore::reclaim_below(Family family, std::string_view to) {

@@ -5,10 +5,10 @@
 // damage before it refuses the opening. After a failed write or sync the store refuses everything:
 // nothing is retried.
 //
-// Events and their index rows are numbered and leave by number: release_below() says up to where
-// nobody reads any more. What is still in memory then never becomes a table, and tables go as whole
-// files; no row is deleted one by one, so no reader ever steps over the deleted ones (ADR 0026).
-// Threads: any.
+// Events and their rows in `index` and `conversation_events` are numbered and leave by number:
+// release_below() says up to where nobody reads any more. What is still in memory then never
+// becomes a table, and tables go as whole files; no row is deleted one by one, so no reader ever
+// steps over the deleted ones (ADR 0026). Threads: any.
 #pragma once
 
 #include <functional>
@@ -48,8 +48,9 @@ enum class Family : size_t {
   kHolds,
   kKept,
   kUnrouted,
+  kConversationEvents,
 };
-inline constexpr size_t kFamilyCount = 17;
+inline constexpr size_t kFamilyCount = 18;
 
 class RocksStore;
 
@@ -110,10 +111,12 @@ class RocksStore {
   // Errors: the store is of no more use.
   Status write(WriteSet& changes, bool is_synced);
 
-  // Rows of the families events and index with keys below `to` may vanish at any time from now on.
-  // The caller has said durably that they are deleted, and reads none of them again. Never back.
+  // Rows of those families whose number is below that of `to`, a number_key, may vanish at any time
+  // from now on. The caller has said durably that they are deleted, and reads none of them again.
+  // Never back.
   void release_below(std::string_view to);
-  // Removes the files that hold released rows alone. Blocks on the disk.
+  // Removes the files that hold released rows alone, and now and then compacts where there are none
+  // such. Blocks on the disk.
   void drop_released_files();
   // The same when space is short: first writes out what is in memory, so that the write-ahead log
   // can go, then compacts; does nothing where the disk has no room for that.
@@ -124,6 +127,7 @@ class RocksStore {
   friend class StoreView;
   struct State;
   explicit RocksStore(std::unique_ptr<State> state);
+  void compact_conversations();
   std::unique_ptr<State> state_;
 };
 

@@ -66,6 +66,29 @@ TEST_F(RocksStoreTest, ReleasedRowsInMemoryNeverBecomeATable) {
   EXPECT_EQ(stored().size(), 90U);
 }
 
+// Their number ends the key, whatever stands before it.
+TEST_F(RocksStoreTest, ReleasedRowsByConversationGoWhereverTheirKeysLie) {
+  const std::string name(1'000, 'c');
+  for (uint64_t sequence = 1; sequence <= 4'000; ++sequence) {
+    WriteSet changes(*store_);
+    changes.put(Family::kConversationEvents,
+                named_key(name + std::to_string(sequence % 7), sequence), std::string_view());
+    ASSERT_TRUE(store_->write(changes, /*is_synced=*/false).ok());
+  }
+  store_->release_below(number_key(3'901));
+  store_->reclaim_below(Family::kEvents, number_key(3'901));  // writes all that is in memory
+  uint64_t count = 0;
+  ASSERT_TRUE(store_
+                  ->for_each(Family::kConversationEvents, "",
+                             [&](auto key, auto) {
+                               ++count;
+                               EXPECT_GT(number_of(key), 3'900U);
+                               return true;
+                             })
+                  .ok());
+  EXPECT_EQ(count, 100U);
+}
+
 TEST_F(RocksStoreTest, FilesOfReleasedRowsAreDropped) {
   put(1, 140);
   reopen();

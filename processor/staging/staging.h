@@ -437,16 +437,20 @@ class Staging {
   Status keep_leaving(uint64_t sequence, const v1::QuarantineRow& row, Changes& changes)
       REQUIRES(mutex_);
 
-  // staging_list.cc
+  // staging_visit.cc
   struct FoundEvent {
     uint64_t sequence = 0;
     v1::EventInfo::Place place = v1::EventInfo::PLACE_UNSPECIFIED;
     std::string_view stored_event;
   };
   // Calls `visit` for each event from `from` on that the store has, copies included, each once, in
-  // order, from one view of the store, until it gives false.
+  // order, from one view of the store, until it gives false. With a conversation it need not see
+  // what is staged of others; copies come all.
   using VisitEvent = std::function<bool(const FoundEvent&)>;
-  Status for_each_event(uint64_t from, const VisitEvent& visit) const;
+  Status for_each_event(uint64_t from, const std::string& conversation,
+                        const VisitEvent& visit) const;
+
+  // staging_list.cc
   std::map<uint64_t, v1::HoldFilter> hold_filters() const;
 
   // staging_batches.cc

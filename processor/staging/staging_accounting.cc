@@ -200,6 +200,16 @@ class Recount {
         },
         &view_));
     expect("index rows without an event", sizes.size(), 0);
+    uint64_t by_conversation = 0;
+    RETURN_IF_ERROR(store_.for_each(
+        Family::kConversationEvents, "",
+        [&](auto key, auto) {
+          if (number_of(key) > cut_.state.deleted_through()) ++by_conversation;
+          return true;
+        },
+        &view_));
+    expect("rows by conversation", by_conversation,
+           cut_.state.last_sequence() - cut_.state.deleted_through());
     expect("bytes staged", bytes, cut_.state.total_bytes() - cut_.state.deleted_bytes());
     return {};
   }

@@ -223,6 +223,8 @@ void Staging::store_event(const std::string& queue, v1::QueueMessage& message, u
   const std::string key = number_key(sequence);
   changes.writes.put(Family::kEvents, key, std::string_view(bytes));
   changes.writes.put(Family::kIndex, key, std::string_view(encode_index(index)));
+  changes.writes.put(Family::kConversationEvents,
+                     named_key(intake.envelope.conversation_key(), sequence), std::string_view());
   if (!source_key.empty()) put_source_key(source_key, sequence, now_unix_ns, changes);
   auto& counters = sources_.at(reference);
   counters.set_staged(counters.staged() + 1);

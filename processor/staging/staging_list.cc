@@ -1,5 +1,5 @@
-// What the store has, for people: staged events, copies kept for holds or in quarantine; by filter,
-// in order, in bounded parts. Metadata, but for one event or one message on demand, audited.
+// What the store has, for people: staged events and copies of others; by filter, in order, in
+// bounded parts. Metadata, but for one event or one message on demand, audited.
 #include <algorithm>
 
 #include "base/hex.h"
@@ -15,42 +15,6 @@ namespace {
 constexpr uint64_t kLookMaxCount = 100'000;
 constexpr int kListMaxCount = 10'000;
 
-Result<v1::StoreState> load_state_row(const RocksStore& store, const StoreView& view) {
-  v1::StoreState state;
-  Status parsed;
-  RETURN_IF_ERROR(store.for_each(
-      Family::kMeta, "state",
-      [&](auto, auto value) {
-        parsed = parse_row(value, "default", state);
-        return false;
-      },
-      &view));
-  RETURN_IF_ERROR(parsed);
-  return state;
-}
-
-// Copies in quarantine whose originals deletion has passed, one for each event.
-Result<std::map<uint64_t, std::string>> load_quarantine_copies(const RocksStore& store,
-                                                               const StoreView& view, uint64_t from,
-                                                               uint64_t to) {
-  std::map<uint64_t, std::string> copies;
-  Status parsed;
-  if (from > to) return copies;
-  RETURN_IF_ERROR(store.for_each(
-      Family::kQuarantine, "",
-      [&](auto key, auto value) {
-        const uint64_t sequence = number_of(key);
-        if (sequence < from || sequence > to || copies.contains(sequence)) return true;
-        v1::QuarantineRow row;
-        parsed = parse_row(value, "quarantine", row);
-        if (parsed.ok()) copies[sequence] = std::move(*row.mutable_stored_event());
-        return parsed.ok();
-      },
-      &view));
-  RETURN_IF_ERROR(parsed);
-  return copies;
-}
-
 v1::AuditRow content_row(const std::string& subject, const std::string& reason,
                          const base::Caller& caller) {
   v1::AuditRow row;
@@ -63,44 +27,6 @@ v1::AuditRow content_row(const std::string& subject, const std::string& reason,
 }
 
 }  // namespace
-
-Status Staging::for_each_event(uint64_t from, const VisitEvent& visit) const {
-  const StoreView view(*store_);
-  ASSIGN_OR_RETURN(const v1::StoreState state, load_state_row(*store_, view));
-  const uint64_t deleted = state.deleted_through();
-  ASSIGN_OR_RETURN(const auto quarantined, load_quarantine_copies(*store_, view, from, deleted));
-  auto next = quarantined.begin();
-  bool goes_on = true;
-  const auto visit_quarantined_below = [&](uint64_t sequence) {
-    for (; goes_on && next != quarantined.end() && next->first < sequence; ++next) {
-      goes_on = visit({next->first, v1::EventInfo::PLACE_QUARANTINED, next->second});
-    }
-    return goes_on;
-  };
-  Status parsed;
-  const auto visit_kept = [&](std::string_view key, std::string_view value) {
-    const uint64_t sequence = number_of(key);
-    if (!visit_quarantined_below(sequence)) return false;
-    if (next != quarantined.end() && next->first == sequence) ++next;
-    v1::KeptRow row;
-    parsed = parse_row(value, "kept", row);
-    goes_on = parsed.ok() && visit({sequence, v1::EventInfo::PLACE_KEPT, row.stored_event()});
-    return goes_on;
-  };
-  RETURN_IF_ERROR(store_->for_each(Family::kKept, number_key(from), visit_kept, &view));
-  RETURN_IF_ERROR(parsed);
-  if (!goes_on || !visit_quarantined_below(deleted + 1)) return {};
-  return store_->for_each(
-      Family::kEvents, number_key(std::max(from, deleted + 1)),
-      [&](auto key, auto value) {
-        const uint64_t sequence = number_of(key);
-        return visit({sequence,
-                      sequence <= state.archived_through() ? v1::EventInfo::PLACE_ARCHIVED
-                                                           : v1::EventInfo::PLACE_STAGED,
-                      value});
-      },
-      &view);
-}
 
 std::map<uint64_t, v1::HoldFilter> Staging::hold_filters() const {
   base::MutexLock lock(mutex_);
@@ -133,22 +59,24 @@ Result<v1::ListStagedResponse> Staging::list_staged(const v1::ListStagedRequest&
   v1::ListStagedResponse response;
   uint64_t looked_at = 0;
   Status parsed;
-  RETURN_IF_ERROR(for_each_event(request.from_sequence(), [&](const FoundEvent& found) {
-    if (looked_at++ == kLookMaxCount || (max_count > 0 && response.events_size() == max_count)) {
-      response.set_next_sequence(found.sequence);
-      return false;
-    }
-    const auto event = open_event(found.stored_event);
-    parsed = event.error();
-    if (!parsed.ok()) return false;
-    if (!matches(request.filter(), event->envelope)) return true;
-    v1::EventInfo info = describe_found(*event, found.stored_event.size(), found.place, holds);
-    if (request.filter().is_held() && info.holds().empty()) return true;
-    response.set_match_count(response.match_count() + 1);
-    response.set_match_bytes(response.match_bytes() + info.bytes());
-    if (max_count > 0) *response.add_events() = std::move(info);
-    return true;
-  }));
+  RETURN_IF_ERROR(for_each_event(
+      request.from_sequence(), request.filter().room(), [&](const FoundEvent& found) {
+        if (looked_at++ == kLookMaxCount ||
+            (max_count > 0 && response.events_size() == max_count)) {
+          response.set_next_sequence(found.sequence);
+          return false;
+        }
+        const auto event = open_event(found.stored_event);
+        parsed = event.error();
+        if (!parsed.ok()) return false;
+        if (!matches(request.filter(), event->envelope)) return true;
+        v1::EventInfo info = describe_found(*event, found.stored_event.size(), found.place, holds);
+        if (request.filter().is_held() && info.holds().empty()) return true;
+        response.set_match_count(response.match_count() + 1);
+        response.set_match_bytes(response.match_bytes() + info.bytes());
+        if (max_count > 0) *response.add_events() = std::move(info);
+        return true;
+      }));
   RETURN_IF_ERROR(parsed);
   return response;
 }
@@ -160,7 +88,7 @@ Result<v1::ShowEventResponse> Staging::show_event(const v1::ShowEventRequest& re
   Status parsed =
       not_found("the store has no such event sequence=" + std::to_string(request.sequence()));
   const auto holds = hold_filters();
-  RETURN_IF_ERROR(for_each_event(request.sequence(), [&](const FoundEvent& found) {
+  RETURN_IF_ERROR(for_each_event(request.sequence(), "", [&](const FoundEvent& found) {
     if (found.sequence != request.sequence()) return false;
     auto event = open_event(found.stored_event);
     parsed = event.error();
@@ -196,7 +124,7 @@ Result<v1::TraceMessageResponse> Staging::trace_message(const v1::TraceMessageRe
   while (!trace.is_settled()) {
     trace.begin_pass();
     Status parsed;
-    RETURN_IF_ERROR(for_each_event(1, [&](const FoundEvent& found) {
+    RETURN_IF_ERROR(for_each_event(1, request.conversation(), [&](const FoundEvent& found) {
       const auto event = open_event(found.stored_event);
       parsed = event.error();
       if (parsed.ok()) trace.look_at(*event);
@@ -206,14 +134,15 @@ Result<v1::TraceMessageResponse> Staging::trace_message(const v1::TraceMessageRe
   }
   if (trace.is_empty()) return not_found("the store has no event of this message");
   Status parsed;
-  RETURN_IF_ERROR(for_each_event(trace.first_sequence(), [&](const FoundEvent& found) {
-    const auto event = open_event(found.stored_event);
-    parsed = event.error();
-    if (!parsed.ok()) return false;
-    if (!trace.has(*event)) return true;
-    trace.take(*event, describe_found(*event, found.stored_event.size(), found.place, holds));
-    return true;
-  }));
+  RETURN_IF_ERROR(
+      for_each_event(trace.first_sequence(), request.conversation(), [&](const FoundEvent& found) {
+        const auto event = open_event(found.stored_event);
+        parsed = event.error();
+        if (!parsed.ok()) return false;
+        if (!trace.has(*event)) return true;
+        trace.take(*event, describe_found(*event, found.stored_event.size(), found.place, holds));
+        return true;
+      }));
   RETURN_IF_ERROR(parsed);
   v1::TraceMessageResponse response = trace.finish(request.with_content());
   if (!request.with_content()) return response;
@@ -230,7 +159,7 @@ Result<v1::ListFilesResponse> Staging::list_files(const v1::ListFilesRequest& re
   std::map<std::string, v1::NamedFile> files;
   uint64_t looked_at = 0;
   Status parsed;
-  RETURN_IF_ERROR(for_each_event(request.from_sequence(), [&](const FoundEvent& found) {
+  RETURN_IF_ERROR(for_each_event(request.from_sequence(), "", [&](const FoundEvent& found) {
     if (looked_at++ == kLookMaxCount || files.size() >= max_count) {
       response.set_next_sequence(found.sequence);
       return false;

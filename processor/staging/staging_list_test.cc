@@ -233,7 +233,7 @@ TEST_F(StagingListTest, FiltersCountWhatMatchesAndPartsGoOnWhereTheLastOneEnded)
   EXPECT_EQ(all.next_sequence(), 0U);
   const auto first = list(filter, 2);
   EXPECT_EQ(first.events_size(), 2);
-  EXPECT_EQ(first.next_sequence(), 4U);
+  EXPECT_EQ(first.next_sequence(), 5U);
   EXPECT_EQ(list(filter, 2, first.next_sequence()).events_size(), 1);
   const auto counted = list(filter, 0);
   EXPECT_EQ(counted.events_size(), 0);
@@ -266,6 +266,64 @@ TEST_F(StagingListTest, CopiesInQuarantineAndForHoldsAreListedOnceAndInOrder) {
   held.set_is_held(true);
   EXPECT_EQ(list(held).match_count(), 3);
   check_accounting();
+}
+
+// A copy of what nobody required is given stands there before and after its original is deleted.
+TEST_F(StagingListTest, WhatIsUnroutedIsListedAsThatOnceWhetherOrNotItsOriginalIsGone) {
+  v1::AdapterSettings some;
+  some.set_name("xml");
+  some.set_required(true);
+  some.mutable_filter()->add_conversations("b@x");
+  v1::AdapterSettings extra;
+  extra.set_name("extra");
+  ASSERT_TRUE(staging_->reconcile({some, extra}));
+  stage({queue_.post("a@x"), queue_.post("b@x"), queue_.post("a@x"), queue_.post("b@x")});
+  ASSERT_TRUE(acknowledge("xml", *seal("xml")).ok());
+  using Info = v1::EventInfo;
+  const auto places = [&](const std::string& room) {
+    v1::StagedFilter filter;
+    filter.set_room(room);
+    std::vector<std::pair<uint64_t, Info::Place>> found;
+    const auto listed = list(filter);
+    for (const auto& one : listed.events()) found.emplace_back(one.sequence(), one.place());
+    return found;
+  };
+  using Places = std::vector<std::pair<uint64_t, Info::Place>>;
+  ASSERT_EQ(stored_count(), 4U);
+  EXPECT_EQ(places("a@x"), (Places{{1, Info::PLACE_UNROUTED}, {3, Info::PLACE_UNROUTED}}));
+  EXPECT_EQ(places("b@x"), (Places{{2, Info::PLACE_ARCHIVED}, {4, Info::PLACE_ARCHIVED}}));
+  ASSERT_TRUE(acknowledge("extra", *seal("extra")).ok());
+  ASSERT_EQ(stored_count(), 0U);
+  stage({queue_.post("a@x")});
+  const Places all = {
+      {1, Info::PLACE_UNROUTED}, {3, Info::PLACE_UNROUTED}, {5, Info::PLACE_STAGED}};
+  EXPECT_EQ(places(""), all);
+  EXPECT_EQ(places("a@x"), all);
+  check_accounting();
+}
+
+// More copies than are read at once.
+TEST_F(StagingListTest, ManyCopiesOfTwoKindsAreEachListedOnceAndInOrder) {
+  v1::AddHoldRequest hold;
+  hold.mutable_filter()->set_room("held@x");
+  hold.set_reason("case 1");
+  ASSERT_TRUE(staging_->add_hold(hold, {}));
+  v1::AdapterSettings some;
+  some.set_name("xml");
+  some.set_required(true);
+  some.mutable_filter()->add_conversations("held@x");
+  ASSERT_TRUE(staging_->reconcile({some}));
+  constexpr uint64_t kCount = 1'000;
+  for (uint64_t i = 0; i < kCount; ++i) stage({queue_.post(i % 3 == 0 ? "other@x" : "held@x")});
+  archive_all();
+  ASSERT_EQ(stored_count(), 0U);
+  const auto listed = list({}, static_cast<int>(kCount));
+  ASSERT_EQ(listed.events_size(), static_cast<int>(kCount));
+  for (int i = 0; i < listed.events_size(); ++i) {
+    EXPECT_EQ(listed.events(i).sequence(), static_cast<uint64_t>(i) + 1);
+    EXPECT_EQ(listed.events(i).place(),
+              i % 3 == 0 ? v1::EventInfo::PLACE_UNROUTED : v1::EventInfo::PLACE_KEPT);
+  }
 }
 
 TEST_F(StagingListTest, FilesAreListedWithTheEventsThatNameThem) {

@@ -31,6 +31,8 @@ std::string switch_word(v1::SwitchQueueRequest::Action action) {
       return "queues pause";
     case v1::SwitchQueueRequest::ACTION_RESUME:
       return "queues resume";
+    case v1::SwitchQueueRequest::ACTION_RESUME_PUTS:
+      return "queues resume puts";
     case v1::SwitchQueueRequest::ACTION_HOLD:
       return "queues hold";
     case v1::SwitchQueueRequest::ACTION_RELEASE_HOLD:

@@ -141,7 +141,10 @@ def a_drain_says_what_is_in_the_way_and_ends(story):
     story.run("drain", "--timeout", "60", *REASON, words=["Drained", "paused"])
     assert pipeline.queue_info().is_put_paused
     assert pipeline.queue_info().depth == 0 and pipeline.totals()["staged"] == 0
+    story.run("queues", "pause", "events", "--receives", *REASON)
     story.run("drain", "--end", *REASON, words=["puts go on"])
+    assert pipeline.queue_info().is_receive_paused, "somebody else's pause is none of its business"
+    story.run("queues", "resume", "events", *REASON)
     story.posts(FREE, 5)
     story.archived()
 

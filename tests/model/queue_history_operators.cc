@@ -90,7 +90,7 @@ void History::switch_queue(const Step& step) {
   using Request = v1::SwitchQueueRequest;
   const std::string name = step.a % 3 == 0 ? any_queue(step.b) : main_queue(step.b);
   constexpr std::array kActions = {Request::ACTION_RESUME,       Request::ACTION_PAUSE_PUTS,
-                                   Request::ACTION_RESUME,       Request::ACTION_PAUSE_RECEIVES,
+                                   Request::ACTION_RESUME_PUTS,  Request::ACTION_PAUSE_RECEIVES,
                                    Request::ACTION_RELEASE_HOLD, Request::ACTION_HOLD};
   Request request;
   request.set_queue(name);
@@ -98,6 +98,7 @@ void History::switch_queue(const Step& step) {
   Queue& queue = model_.queues[name];
   if (request.action() == Request::ACTION_PAUSE_PUTS) queue.is_put_paused = true;
   if (request.action() == Request::ACTION_PAUSE_RECEIVES) queue.is_receive_paused = true;
+  if (request.action() == Request::ACTION_RESUME_PUTS) queue.is_put_paused = false;
   if (request.action() == Request::ACTION_RESUME) {
     queue.is_put_paused = queue.is_receive_paused = false;
   }
