@@ -105,6 +105,8 @@ std::optional<LegacyType> legacy_type(const v1::Envelope& envelope, const v1::Ev
     case v1::Event::kFileUploaded:
       return LegacyType::kFileUpload;
     case v1::Event::kFileDownloaded:
+      // Nobody downloaded anything.
+      if (event.file_downloaded().by_collector()) return std::nullopt;
       return LegacyType::kFileDownload;
     default:
       return std::nullopt;

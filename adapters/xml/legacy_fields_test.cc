@@ -90,6 +90,14 @@ TEST(LegacyFields, AddressesBecomeUris) {
   EXPECT_EQ(legacy_channel_name(v1::CONVERSATION_KIND_ROOM, "r@x", "Desk"), "Desk");
 }
 
+TEST(LegacyFields, WhatTheCollectorTookFromALinkIsNobodysDownload) {
+  v1::Event event = room_event("a@x");
+  event.mutable_file_downloaded()->mutable_file()->set_name("a.pdf");
+  EXPECT_EQ(legacy_type(v1::Envelope(), event), LegacyType::kFileDownload);
+  event.mutable_file_downloaded()->set_by_collector(true);
+  EXPECT_EQ(legacy_type(v1::Envelope(), event), std::nullopt);
+}
+
 TEST(LegacyFields, FilesAreNamedByTheEventsIdAndTheirExtension) {
   v1::Event event = room_event("a@x");
   event.set_id("0190b9a4-0000-7000-8000-000000000001");
