@@ -112,6 +112,11 @@ struct ZmqSocket::State {
         context(zmq_context),
         socket(zmq_socket(zmq_context, socket_type == ZmqType::kRouter ? ZMQ_ROUTER : ZMQ_DEALER)) {
   }
+  // Events end while their reader still listens: ZeroMQ's own thread, which serves every socket of
+  // the context, waits for ever to tell one that nobody can hear.
+  ~State() {
+    if (socket != nullptr) zmq_socket_monitor(socket.get(), nullptr, 0);
+  }
 
   Status set_options(const ZmqOptions& options);
   Status set_curve(const ZmqCurve& curve);

@@ -55,6 +55,39 @@ TEST_F(ZmqSocketTest, RequestsAndAnswersTravelOverTcpAndIpc) {
   }
 }
 
+// ZeroMQ's own thread tells of each lost connection, and waits for as long as nobody can hear it: a
+// socket that is closed at that moment must not leave it waiting, for it serves all the others.
+TEST_F(ZmqSocketTest, WatchedSocketsThatAreClosedWhileTheirPeerGoesDoNotStopTheOthers) {
+  ZmqContext peers;
+  auto lasting = ZmqSocket::create(peers, ZmqType::kRouter, {});
+  ASSERT_TRUE(lasting);
+  const auto lasting_endpoint = lasting->bind("tcp://127.0.0.1:0");
+  ASSERT_TRUE(lasting_endpoint);
+  for (int round = 0; round < 100; ++round) {
+    auto router = ZmqSocket::create(peers, ZmqType::kRouter, {});
+    ASSERT_TRUE(router);
+    const auto endpoint = router->bind("tcp://127.0.0.1:0");
+    ASSERT_TRUE(endpoint);
+    std::vector<ZmqSocket> dealers;
+    for (int i = 0; i < 16; ++i) {
+      dealers.push_back(make(ZmqType::kDealer, {.is_watched = true}));
+      ASSERT_TRUE(dealers.back().connect(*endpoint).ok());
+      ASSERT_TRUE(dealers.back().send("", {"here"}).ok());
+      ASSERT_FALSE(receive_one(*router).empty());
+    }
+    std::thread end([&] { const ZmqSocket going = *std::move(router); });
+    dealers.clear();
+    end.join();
+    ZmqSocket other = make(ZmqType::kDealer);
+    ASSERT_TRUE(other.connect(*lasting_endpoint).ok());
+    ASSERT_TRUE(other.send("", {"still served"}).ok());
+    if (receive_one(*lasting).empty()) {
+      // The context cannot be ended either.
+      FAIL() << "nothing is sent any more, round " << round;
+    }
+  }
+}
+
 TEST_F(ZmqSocketTest, NothingToReceiveIsNotAnError) {
   ZmqSocket dealer = make(ZmqType::kDealer);
   const auto received = dealer.receive();

@@ -381,8 +381,11 @@ void QueueCore::update_marks() {
              options_.quota_bytes);
   }
   const auto now = clock_.monotonic();
-  if (now < next_disk_check_) return;
+  // Somebody else's files may take the disk in between; our own do it a segment at a time.
+  const uint64_t own_bytes = std::as_const(*store_).log().disk_bytes();
+  if (now < next_disk_check_ && own_bytes == checked_disk_bytes_) return;
   next_disk_check_ = now + std::chrono::seconds(1);
+  checked_disk_bytes_ = own_bytes;
   const auto free = file_system_.free_bytes(options_.log.directory);
   free_disk_bytes_ = free ? static_cast<int64_t>(*free) : 0;
   const bool was_disk_full = is_disk_full_;

@@ -368,6 +368,7 @@ class QueueCore {
   bool is_disk_full_ = false;
   int64_t free_disk_bytes_ = 0;
   std::chrono::nanoseconds next_disk_check_{};
+  uint64_t checked_disk_bytes_ = 0;
   std::chrono::nanoseconds next_tick_{};
   uint64_t ticked_sync_count_ = 0;
 };

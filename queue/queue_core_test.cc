@@ -235,6 +235,24 @@ TEST_F(QueueCoreTest, TooLittleFreeDiskIsFull) {
   EXPECT_TRUE(commit(receive().lease_id()).has_settle_reply());
 }
 
+// However fast it is filled: no time passes here.
+TEST_F(QueueCoreTest, ItsOwnSegmentsDoNotTakeWhatMustStayFree) {
+  options_.free_disk_min_bytes = 2 * 1024 * 1024;
+  disk_.set_capacity(8 * 1024 * 1024);
+  open();
+  open_producer(5);
+  uint64_t sequence = 1;
+  v1::QueueFrame reply;
+  do {
+    reply = put(5, sequence, {{std::string(30 * 1024, 'x')}});
+    core_->tick();
+  } while (reply.has_put_reply() && ++sequence < 1'000);
+  EXPECT_EQ(reply.refused().reason(), v1::REFUSAL_REASON_FULL);
+  const auto segment = static_cast<int64_t>(options_.log.segment_bytes);
+  EXPECT_GE(static_cast<int64_t>(*disk_.free_bytes(options_.log.directory)),
+            options_.free_disk_min_bytes - 2 * segment);
+}
+
 TEST_F(QueueCoreTest, MoreThanTheCreditIsRefused) {
   options_.client_credit_count = 2;
   open();
