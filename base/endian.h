@@ -3,17 +3,17 @@
 // that they are there.
 #pragma once
 
+#include <bit>
 #include <cstdint>
+#include <cstring>
 #include <string>
 
 namespace verbatim::base {
 
-inline void put_le32(char* to, uint32_t value) {
-  for (int i = 0; i < 4; ++i) to[i] = static_cast<char>(value >> (8 * i));
-}
-inline void put_le64(char* to, uint64_t value) {
-  for (int i = 0; i < 8; ++i) to[i] = static_cast<char>(value >> (8 * i));
-}
+static_assert(std::endian::native == std::endian::little, "put_le and get_le copy bytes");
+
+inline void put_le32(char* to, uint32_t value) { std::memcpy(to, &value, sizeof(value)); }
+inline void put_le64(char* to, uint64_t value) { std::memcpy(to, &value, sizeof(value)); }
 inline void put_be32(char* to, uint32_t value) {
   for (int i = 0; i < 4; ++i) to[i] = static_cast<char>(value >> (24 - 8 * i));
 }
@@ -23,12 +23,12 @@ inline void put_be64(char* to, uint64_t value) {
 
 inline uint32_t get_le32(const char* from) {
   uint32_t value = 0;
-  for (int i = 3; i >= 0; --i) value = (value << 8) | static_cast<unsigned char>(from[i]);
+  std::memcpy(&value, from, sizeof(value));
   return value;
 }
 inline uint64_t get_le64(const char* from) {
   uint64_t value = 0;
-  for (int i = 7; i >= 0; --i) value = (value << 8) | static_cast<unsigned char>(from[i]);
+  std::memcpy(&value, from, sizeof(value));
   return value;
 }
 inline uint32_t get_be32(const char* from) {

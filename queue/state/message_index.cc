@@ -38,6 +38,9 @@ size_t MessageIndex::memory_bytes() const {
 
 IndexedMessage* MessageIndex::slot(uint64_t lookup_id) const {
   const uint64_t number = lookup_id / kChunkSize;
+  if (newest_ != nullptr && number == newest_number_) {
+    return &newest_->messages[lookup_id % kChunkSize];
+  }
   if (last_ == nullptr || number != last_number_) {
     const auto it = chunks_.find(number);
     if (it == chunks_.end()) return nullptr;
@@ -49,27 +52,26 @@ IndexedMessage* MessageIndex::slot(uint64_t lookup_id) const {
 
 IndexedMessage& MessageIndex::make_slot(uint64_t lookup_id) {
   const uint64_t number = lookup_id / kChunkSize;
-  if (last_ == nullptr || number != last_number_) {
-    const auto hint = chunks_.empty() || chunks_.rbegin()->first < number
-                          ? chunks_.end()
-                          : chunks_.lower_bound(number);
-    const auto it = chunks_.try_emplace(hint, number);
-    if (it->second == nullptr) it->second = std::make_unique<Chunk>();
-    last_number_ = number;
-    last_ = it->second.get();
+  if (newest_ == nullptr || number != newest_number_) {
+    std::unique_ptr<Chunk>& chunk = chunks_[number];
+    if (chunk == nullptr) chunk = std::make_unique<Chunk>();
+    newest_number_ = number;
+    newest_ = chunk.get();
   }
-  IndexedMessage& message = last_->messages[lookup_id % kChunkSize];
+  IndexedMessage& message = newest_->messages[lookup_id % kChunkSize];
   CHECK(message.state == MessageState::kNone, "invariant I2: a lookup id is used once");
-  ++last_->used_count;
+  ++newest_->used_count;
   return message;
 }
 
 void MessageIndex::free_slot(uint64_t lookup_id) {
-  IndexedMessage* message = slot(lookup_id);
-  *message = {};
-  if (--last_->used_count > 0) return;
-  chunks_.erase(last_number_);
-  last_ = nullptr;
+  *slot(lookup_id) = {};
+  const uint64_t number = lookup_id / kChunkSize;
+  Chunk* chunk = newest_ != nullptr && number == newest_number_ ? newest_ : last_;
+  if (--chunk->used_count > 0) return;
+  if (chunk == newest_) newest_ = nullptr;
+  if (chunk == last_) last_ = nullptr;
+  chunks_.erase(number);
 }
 
 IndexedMessage* MessageIndex::find(uint64_t lookup_id) {
@@ -137,8 +139,8 @@ void MessageIndex::set_unready(uint32_t lane_number) {
 
 void MessageIndex::update_ready(uint32_t lane_number) {
   Lane& lane = lanes_[lane_number];
-  const bool is_ready = lane.leased_count == 0 && lane.head != 0 && !slot(lane.head)->is_delayed;
-  if (!is_ready || lane.is_ready) return;
+  if (lane.is_ready || lane.leased_count > 0 || lane.head == 0) return;
+  if (slot(lane.head)->is_delayed) return;
   lane.is_ready = true;
   ready_.insert({lane.head, lane_number});
 }

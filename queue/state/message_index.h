@@ -12,6 +12,7 @@
 // rest. Threads: one.
 #pragma once
 
+#include <absl/container/btree_map.h>
 #include <absl/container/btree_set.h>
 #include <absl/container/flat_hash_map.h>
 
@@ -154,7 +155,7 @@ class MessageIndex {
     std::array<IndexedMessage, kChunkSize> messages{};
     uint32_t used_count = 0;  // not kNone
   };
-  using Chunks = std::map<uint64_t, std::unique_ptr<Chunk>>;
+  using Chunks = absl::btree_map<uint64_t, std::unique_ptr<Chunk>>;
   struct Lane {
     uint64_t hash = 0;
     uint64_t head = 0;  // 0: empty
@@ -178,9 +179,11 @@ class MessageIndex {
   void forget_delay(uint64_t lookup_id, IndexedMessage& message);
 
   Chunks chunks_;
-  // The chunk found last: messages come and go in sequence.
+  // The chunk found last: messages go in sequence. And the one made last: they come in sequence.
   mutable uint64_t last_number_ = 0;
   mutable Chunk* last_ = nullptr;
+  uint64_t newest_number_ = 0;
+  Chunk* newest_ = nullptr;
   std::deque<Lane> lanes_;
   std::vector<uint32_t> free_lanes_;
   absl::flat_hash_map<uint64_t, uint32_t> lane_of_;
