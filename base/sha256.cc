@@ -6,6 +6,17 @@
 
 namespace verbatim::base {
 
+namespace {
+
+// Looked up once: doing so for each digest costs more than the digest of an address.
+const EVP_MD* algorithm() {
+  static const EVP_MD* const fetched = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  CHECK(fetched != nullptr, "SHA-256 is not available");
+  return fetched;
+}
+
+}  // namespace
+
 struct Sha256::State {
   State() : context(EVP_MD_CTX_new()) {
     CHECK(context != nullptr, "no memory for a digest");
@@ -16,7 +27,7 @@ struct Sha256::State {
   State& operator=(const State&) = delete;
 
   void start() {
-    CHECK(EVP_DigestInit_ex(context, EVP_sha256(), nullptr) == 1, "SHA-256 is not available");
+    CHECK(EVP_DigestInit_ex2(context, algorithm(), nullptr) == 1, "SHA-256 is not available");
   }
 
   EVP_MD_CTX* context;
@@ -40,7 +51,7 @@ std::string Sha256::finish() {
 }
 
 std::string sha256(std::string_view bytes) {
-  Sha256 digest;
+  thread_local Sha256 digest;
   digest.update(bytes);
   return digest.finish();
 }

@@ -7,6 +7,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/allocator.h"
 #include "base/config.h"
 #include "base/content_store.h"
 #include "base/grpc_server.h"
@@ -188,6 +189,7 @@ int main(int argc, char** argv) {
   const auto start =
       verbatim::base::start_service(std::string(verbatim::collector::kService), argc, argv);
   if (!start.arguments) return start.exit_code;
+  const verbatim::base::AllocatorCare allocator;
   const verbatim::Status status = verbatim::collector::run(start.arguments->config);
   if (!status.ok()) {
     LOG_ERROR("{}", status.to_string());

@@ -61,6 +61,7 @@ class AdminService::Implementation final : public v1::ProcessorAdmin::Service {
 
   grpc::Status UpdateAdapter(grpc::ServerContext* context, const v1::UpdateAdapterRequest* request,
                              v1::UpdateAdapterResponse*) override {
+    if (const Status full = check_room(); !full.ok()) return base::to_grpc(full);
     const AdapterChannel* channel = hub_.find(request->adapter());
     if (request->action() == v1::UpdateAdapterRequest::ACTION_REMOVE && channel != nullptr &&
         channel->status().session_count > 0) {
@@ -104,6 +105,7 @@ class AdminService::Implementation final : public v1::ProcessorAdmin::Service {
   grpc::Status ReleaseQuarantine(grpc::ServerContext* context,
                                  const v1::ReleaseQuarantineRequest* request,
                                  v1::ReleaseQuarantineResponse* response) override {
+    if (const Status full = check_room(); !full.ok()) return base::to_grpc(full);
     const auto count = staging_.release(*request, context->peer());
     if (!count) return base::to_grpc(count.error());
     response->set_released_count(static_cast<int64_t>(*count));
@@ -113,6 +115,7 @@ class AdminService::Implementation final : public v1::ProcessorAdmin::Service {
 
   grpc::Status AddHold(grpc::ServerContext* context, const v1::AddHoldRequest* request,
                        v1::AddHoldResponse* response) override {
+    if (const Status full = check_room(); !full.ok()) return base::to_grpc(full);
     auto hold = staging_.add_hold(*request, base::caller_of(*context));
     if (!hold) return base::to_grpc(hold.error());
     *response->mutable_hold() = *std::move(hold);
@@ -129,6 +132,7 @@ class AdminService::Implementation final : public v1::ProcessorAdmin::Service {
 
   grpc::Status ReleaseHold(grpc::ServerContext* context, const v1::ReleaseHoldRequest* request,
                            v1::ReleaseHoldResponse* response) override {
+    if (const Status full = check_room(); !full.ok()) return base::to_grpc(full);
     auto released = staging_.release_hold(*request, base::caller_of(*context));
     if (released) operations_.holds().look_now(kQueueFlagWait);
     return answer(std::move(released), response);
@@ -141,11 +145,13 @@ class AdminService::Implementation final : public v1::ProcessorAdmin::Service {
 
   grpc::Status ShowEvent(grpc::ServerContext* context, const v1::ShowEventRequest* request,
                          v1::ShowEventResponse* response) override {
+    if (const Status full = check_room(); !full.ok()) return base::to_grpc(full);
     return answer(staging_.show_event(*request, base::caller_of(*context)), response);
   }
 
   grpc::Status TraceMessage(grpc::ServerContext* context, const v1::TraceMessageRequest* request,
                             v1::TraceMessageResponse* response) override {
+    if (const Status full = check_room(); !full.ok()) return base::to_grpc(full);
     return answer(staging_.trace_message(*request, base::caller_of(*context)), response);
   }
 
@@ -171,6 +177,7 @@ class AdminService::Implementation final : public v1::ProcessorAdmin::Service {
 
   grpc::Status ReplayAdapter(grpc::ServerContext* context, const v1::ReplayAdapterRequest* request,
                              v1::ReplayAdapterResponse* response) override {
+    if (const Status full = check_room(); !full.ok()) return base::to_grpc(full);
     auto replay = staging_.replay(*request, base::caller_of(*context));
     hub_.poke();
     return answer(std::move(replay), response);
@@ -179,6 +186,7 @@ class AdminService::Implementation final : public v1::ProcessorAdmin::Service {
   grpc::Status Drain(grpc::ServerContext* context, const v1::DrainRequest* request,
                      v1::DrainResponse* response) override {
     if (request->action() != v1::DrainRequest::ACTION_UNSPECIFIED) {
+      if (const Status full = check_room(); !full.ok()) return base::to_grpc(full);
       const Status status = operations_.drain(*request, base::caller_of(*context));
       if (!status.ok()) return base::to_grpc(status);
     }
@@ -210,6 +218,12 @@ class AdminService::Implementation final : public v1::ProcessorAdmin::Service {
     if (!result) return base::to_grpc(result.error());
     *response = *std::move(result);
     return grpc::Status::OK;
+  }
+
+  // Every change, and every look at content, writes its audit row first.
+  Status check_room() {
+    if (operations_.marks().has_room()) return {};
+    return resource_exhausted("the disk of the staging store is full: nothing can be audited");
   }
 
   // Nothing where the content is not there.

@@ -122,13 +122,18 @@ Status IntakeWorker::take_once() {
                    staging_.stage(options_.queue, lease.messages, lease.log_id));
   FAULT_POINT("processor.staged_before_commit");
   if (outcome.stored_count > 0) on_staged_();
-  const Status committed = client->commit(lease.id);
-  FAULT_POINT("processor.committed");
-  if (!committed.ok()) {
+  return commit(*client, lease);
+}
+
+// The next receive follows at once, so the queue gives what comes next in the turn of the commit.
+Status IntakeWorker::commit(queue::QueueClient& client, const queue::Lease& lease) {
+  const queue::Settlement settlement{.lease_id = lease.id};
+  return client.settle(settlement, [this, count = lease.messages.size()](const Status& committed) {
+    FAULT_POINT("processor.committed");
+    if (committed.ok()) return;
     LOG_WARN("a lease was not committed, its messages come again queue={} count={}: {}",
-             options_.queue, lease.messages.size(), committed.to_string());
-  }
-  return {};
+             options_.queue, count, committed.to_string());
+  });
 }
 
 }  // namespace verbatim::processor

@@ -54,6 +54,8 @@ class IntakeWorker {
   void run();
   // One receive and all that follows. Errors: the queue is away.
   Status take_once();
+  // Does not wait for the answer: what is not committed comes again, and is known.
+  Status commit(queue::QueueClient& client, const queue::Lease& lease);
   Status ensure_client();
   bool is_full();
   bool wait(std::chrono::milliseconds time);

@@ -149,17 +149,44 @@ TEST_F(IntakeWorkerTest, AboveTheHighMarkNothingIsTakenUntilBelowTheLowMark) {
 }
 
 TEST_F(IntakeWorkerTest, WithTooLittleFreeDiskNothingIsTakenUntilThereIsRoomAgain) {
-  std::atomic<uint64_t> free{900};
-  marks_options_.free_disk_min_bytes = 1'000;
+  // Beside what the store has in memory, which is not what is looked at here.
+  constexpr uint64_t kMark = 1'000'000'000;
+  const uint64_t unwritten = staging_->unwritten_bytes();
+  std::atomic<uint64_t> free{kMark + unwritten - 1};
+  marks_options_.free_disk_min_bytes = kMark;
   marks_options_.free_disk = [&free]() -> Result<uint64_t> { return free.load(); };
   put(3);
   start();
   EXPECT_TRUE(wait_for([&] { return !worker_->notice().empty(); }));
-  free = 1'100;  // above the mark, and not by a quarter
+  free = kMark + unwritten + (32 << 20);  // above the mark, and not by 64 MiB
   EXPECT_FALSE(wait_for_a_moment([&] { return staging_->last_sequence() > 0; }));
-  free = 1'250;
+  free = kMark + unwritten + (65 << 20);
   EXPECT_TRUE(wait_for([&] { return queue_.committed_count() == 3; }));
   EXPECT_TRUE(wait_for([&] { return worker_->notice().empty(); }));
+  worker_->stop();
+}
+
+TEST_F(IntakeWorkerTest, WhatTheStoreHasInMemoryOnlyCountsAsTakenFromTheDisk) {
+  constexpr uint64_t kMark = 1'000'000'000;
+  const uint64_t unwritten = staging_->unwritten_bytes();
+  marks_options_.free_disk_min_bytes = kMark;
+  marks_options_.free_disk = [=]() -> Result<uint64_t> { return kMark + unwritten + (1 << 20); };
+  StagingMarks marks(*staging_, marks_options_, clock_);
+  EXPECT_EQ(marks.look(), StagingMarks::State::kTakes);
+  testing::TestQueue queue;
+  stage({queue.post("room@x", std::string(3 << 20, 'b'))});
+  clock_.advance(milliseconds(200));
+  EXPECT_EQ(marks.look(), StagingMarks::State::kDiskFull);
+  EXPECT_TRUE(marks.has_room());
+}
+
+TEST_F(IntakeWorkerTest, WithoutAMarkTheDiskIsStillLeftRoomForWhatIsStaged) {
+  marks_options_.free_disk = []() -> Result<uint64_t> { return 1'000'000; };
+  put(3);
+  start();
+  EXPECT_TRUE(wait_for([&] { return !worker_->notice().empty(); }));
+  EXPECT_FALSE(marks_->has_room());
+  EXPECT_EQ(staging_->last_sequence(), 0U);
   worker_->stop();
 }
 

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/allocator.h"
 #include "base/file_system.h"
 #include "base/log.h"
 #include "base/service.h"
@@ -49,6 +50,7 @@ int main(int argc, char** argv) {
   verbatim::base::install_signal_handlers();
   const auto start = verbatim::base::start_service(processor::kName, argc, argv);
   if (!start.arguments) return start.exit_code;
+  const verbatim::base::AllocatorCare allocator;
   const auto exit_code = processor::run(start.arguments->config);
   if (exit_code) return *exit_code;
   std::fprintf(stderr, "%s: %s\n", processor::kName, exit_code.error().message().c_str());

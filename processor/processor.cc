@@ -78,6 +78,7 @@ Processor::Processor(v1::Config config, std::unique_ptr<base::ContentStore> file
   std::vector<ChannelOptions> adapters;
   for (const auto& adapter : config_.processor().adapters()) {
     adapters.push_back(channel_options(config_.processor(), adapter));
+    adapters.back().has_room = [this] { return operations_->marks().has_room(); };
   }
   hub_ = std::make_unique<Hub>(*staging_, adapters, base::system_clock());
   hub_service_ = std::make_unique<HubService>(*staging_, *hub_, *files_);

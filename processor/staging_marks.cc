@@ -10,6 +10,8 @@ namespace {
 constexpr std::chrono::milliseconds kDiskInterval{100};
 // A disk at its mark must not make intake start and stop with each batch.
 constexpr uint64_t kDiskRoomMaxBytes = 64ULL << 20;
+// A seal with its header of at most 32 MiB, and some blocks.
+constexpr uint64_t kWriteRoomBytes = 36ULL << 20;
 
 }  // namespace
 
@@ -23,12 +25,18 @@ StagingMarks::State StagingMarks::look() {
   look_at_disk();
   if (bytes >= options_.high_bytes) is_full_ = true;
   if (bytes < options_.low_bytes) is_full_ = false;
-  if (is_disk_full_) return State::kDiskFull;
+  if (is_disk_full_ || !has_room_) return State::kDiskFull;
   return is_full_ ? State::kFull : State::kTakes;
 }
 
+bool StagingMarks::has_room() {
+  base::MutexLock lock(mutex_);
+  look_at_disk();
+  return has_room_;
+}
+
 void StagingMarks::look_at_disk() {
-  if (!options_.free_disk || options_.free_disk_min_bytes == 0) return;
+  if (!options_.free_disk) return;
   const auto now = clock_.monotonic();
   if (looked_at_disk_ >= std::chrono::nanoseconds(0) && now - looked_at_disk_ < kDiskInterval) {
     return;
@@ -40,9 +48,13 @@ void StagingMarks::look_at_disk() {
     return;
   }
   free_disk_bytes_ = *free;
+  has_room_ = *free >= kWriteRoomBytes;
+  if (options_.free_disk_min_bytes == 0) return;
+  // The store writes out by itself what it still has in memory, and must find room for it.
+  const uint64_t left = *free - std::min(*free, staging_.unwritten_bytes());
   const uint64_t room = std::min(options_.free_disk_min_bytes / 4, kDiskRoomMaxBytes);
-  if (*free < options_.free_disk_min_bytes) is_disk_full_ = true;
-  if (*free >= options_.free_disk_min_bytes + room) is_disk_full_ = false;
+  if (left < options_.free_disk_min_bytes) is_disk_full_ = true;
+  if (left >= options_.free_disk_min_bytes + room) is_disk_full_ = false;
 }
 
 uint64_t StagingMarks::free_disk_bytes() const {

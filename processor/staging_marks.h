@@ -1,6 +1,7 @@
 // StagingMarks: whether staging takes more. Above its high mark in bytes, or with too little free
-// disk, nothing is taken, and everything that is staged goes on; it takes again by itself below the
-// low mark, or with somewhat more free disk than the least.
+// disk beside what the store has still to write out, nothing is taken, and everything that is
+// staged goes on; it takes again by itself below the low mark, or with somewhat more free disk than
+// the least.
 //
 // Threads: any.
 #pragma once
@@ -33,6 +34,9 @@ class StagingMarks {
                const base::Clock& clock = base::system_clock());
 
   State look();
+  // Whether the disk has room for what must be written to go on with what is staged: seals,
+  // acknowledgements, commands. Without it they wait, for a write that fails ends the service.
+  bool has_room();
   // As last seen; 0 while it was not looked at.
   uint64_t free_disk_bytes() const;
   const StagingMarksOptions& options() const { return options_; }
@@ -48,6 +52,7 @@ class StagingMarks {
   mutable base::Mutex mutex_;
   bool is_full_ GUARDED_BY(mutex_) = false;
   bool is_disk_full_ GUARDED_BY(mutex_) = false;
+  bool has_room_ GUARDED_BY(mutex_) = true;
   uint64_t free_disk_bytes_ GUARDED_BY(mutex_) = 0;
   std::chrono::nanoseconds looked_at_disk_ GUARDED_BY(mutex_){-1};
 };

@@ -1,14 +1,11 @@
 // verbatim-queue: durable queues for collector and processor.
 // Exit codes: 0 stopped, 1 could not start, 2 wrong flags or configuration, 3 the log is damaged,
 // 4 the log failed while running.
-#if defined(VERBATIM_HAS_TCMALLOC)
-#include <gperftools/malloc_extension.h>
-#endif
-
 #include <chrono>
 #include <memory>
 #include <string>
 
+#include "base/allocator.h"
 #include "base/clock.h"
 #include "base/config.h"
 #include "base/file_system.h"
@@ -27,25 +24,7 @@ constexpr int kExitCannotStart = 1;
 constexpr int kExitDamaged = 3;
 constexpr int kExitLogFailed = 4;
 constexpr std::chrono::milliseconds kWatchInterval{100};
-constexpr std::chrono::seconds kReleaseInterval{60};
-
-// Buffers of messages are made by the sockets' thread and freed by the core's, so what the threads
-// keep for themselves fills up over hours: 32 MiB, where 4 do.
-void bound_thread_caches() {
-#if defined(VERBATIM_HAS_TCMALLOC)
-  constexpr size_t kThreadCachesMaxBytes = 4 << 20;
-  MallocExtension::instance()->SetNumericProperty("tcmalloc.max_total_thread_cache_bytes",
-                                                  kThreadCachesMaxBytes);
-#endif
-}
-
-// What a burst has left behind goes back to the system; else each larger burst raises for good what
-// the service is seen to hold.
-void release_free_memory() {
-#if defined(VERBATIM_HAS_TCMALLOC)
-  MallocExtension::instance()->ReleaseFreeMemory();
-#endif
-}
+constexpr size_t kThreadCachesMaxBytes = 4 << 20;
 
 QueueServiceOptions options_of(const v1::Queue& config) {
   using std::chrono::milliseconds;
@@ -141,12 +120,8 @@ int run(const v1::Queue& config) {
   LOG_INFO("verbatim-queue is ready listen={} admin_listen={} metrics_listen={}",
            (*service)->bound_endpoint(), (*grpc)->bound_address(),
            (*operations)->metrics_address());
-  auto released = clock.monotonic();
   while (base::wait_for_stop_signal(kWatchInterval) == 0) {
     if (!(*service)->failure().ok()) return kExitLogFailed;
-    if (clock.monotonic() - released < kReleaseInterval) continue;
-    release_free_memory();
-    released = clock.monotonic();
   }
   LOG_INFO("verbatim-queue is stopping");
   // First of all, so that clients hear at once that the service stops.
@@ -163,6 +138,6 @@ int main(int argc, char** argv) {
   verbatim::base::install_signal_handlers();
   const auto start = verbatim::base::start_service("verbatim-queue", argc, argv);
   if (!start.arguments) return start.exit_code;
-  verbatim::queue::bound_thread_caches();
+  const verbatim::base::AllocatorCare allocator(verbatim::queue::kThreadCachesMaxBytes);
   return verbatim::queue::run(start.arguments->config.queue());
 }

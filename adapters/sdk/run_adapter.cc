@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "adapters/sdk/hub_client.h"
+#include "base/allocator.h"
 #include "base/config.h"
 #include "base/file_system.h"
 #include "base/log.h"
@@ -29,6 +30,7 @@ HubClientOptions client_options(const v1::Config& config, const AdapterProgram& 
 }  // namespace
 
 int run_adapter(Adapter& adapter, const v1::Config& config, const AdapterProgram& program) {
+  const base::AllocatorCare allocator;
   base::FileSystem& files = base::posix_file_system();
   if (const Status status = base::check_data_dir(files, program.data_dir); !status.ok()) {
     LOG_ERROR("cannot start: {}", status.message());

@@ -22,6 +22,7 @@ constexpr size_t kNameMaxBytes = 128;
 // Three parts of 1,023 bytes and their separators (RFC 6122); longer addresses are refused.
 constexpr size_t kAddressMaxBytes = 3 * 1'023 + 2;
 constexpr int kOthersMaxCount = 10'000;
+constexpr std::chrono::milliseconds kClockStateAgeMax{100};
 
 std::string serialise_deterministic(const google::protobuf::MessageLite& message) {
   std::string bytes;
@@ -212,11 +213,22 @@ Status Completer::check_files(const v1::Event& event) const {
   return check_file(event.file_downloaded().file());
 }
 
+// It is a system call, and what it tells changes over seconds.
+v1::ClockState Completer::clock_state() const {
+  const auto now = options_.clock->monotonic();
+  base::MutexLock lock(clock_mutex_);
+  if (now >= clock_due_) {
+    clock_state_ = options_.read_clock_state();
+    clock_due_ = now + kClockStateAgeMax;
+  }
+  return clock_state_;
+}
+
 void Completer::stamp(v1::Event& event) const {
   event.set_id(base::make_uuid_v7(*options_.clock));
   event.set_schema_revision(v1::SCHEMA_REVISION_CURRENT);
   event.set_accept_time_unix_ns(options_.clock->unix_now_ns());
-  *event.mutable_clock() = options_.read_clock_state();
+  *event.mutable_clock() = clock_state();
   event.set_profile(profile_.name());
   event.clear_verdicts();
 }

@@ -2,6 +2,7 @@
 // keys and role, serialised once.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/mutex.h"
 #include "base/status.h"
 #include "collector/broker/profile.h"
 #include "verbatim/v1/event.pb.h"
@@ -52,8 +54,14 @@ class Completer {
   Status check_file(const v1::FileReference& file) const;
   Status check_files(const v1::Event& event) const;
 
+  v1::ClockState clock_state() const;
+
   const Profile profile_;
   CompleterOptions options_;
+  // As last read, and until when that will do.
+  mutable base::Mutex clock_mutex_;
+  mutable v1::ClockState clock_state_ GUARDED_BY(clock_mutex_);
+  mutable std::chrono::nanoseconds clock_due_ GUARDED_BY(clock_mutex_){INT64_MIN};
 };
 
 // The deterministic bytes that tell a repeat: the serialised SourceKey or, above 512 bytes,

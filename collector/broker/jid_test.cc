@@ -1,6 +1,7 @@
 #include "collector/broker/jid.h"
 
 #include <gtest/gtest.h>
+#include <stringprep.h>
 
 namespace verbatim::collector {
 namespace {
@@ -48,6 +49,27 @@ TEST(Jid, WhatCannotBePreparedIsKeptInLowerCase) {
   EXPECT_FALSE(parse_jid(std::string(1'024, 'a') + "@example.com").is_valid);
   EXPECT_TRUE(parse_jid(std::string(1'023, 'a') + "@example.com").is_valid);
   EXPECT_FALSE(parse_jid("\xff\xfe@example.com").is_valid);
+}
+
+// The short way for plain addresses gives what the library gives.
+TEST(Jid, EveryAsciiCharacterIsPreparedAsTheLibraryDoesIt) {
+  const auto library = [](std::string text, const Stringprep_profile* profile) {
+    text.resize(100, '\0');
+    const auto none = static_cast<Stringprep_profile_flags>(0);
+    if (stringprep(text.data(), text.size(), none, profile) != STRINGPREP_OK) return std::string();
+    return std::string(text.c_str());
+  };
+  for (char c = ' '; c < 127; ++c) {
+    const std::string part = std::string("Ab") + c + "C0";
+    if (c != '/' && c != '@') {
+      const std::string node = library(part, stringprep_xmpp_nodeprep);
+      const Jid jid = parse_jid(part + "@x");
+      EXPECT_EQ(jid.is_valid, !node.empty()) << part;
+      EXPECT_EQ(jid.is_valid ? jid.node : "", node);
+      EXPECT_EQ(parse_jid("a@" + part).domain, library(part, stringprep_nameprep));
+    }
+    EXPECT_EQ(parse_jid("a@x/" + part).resource, library(part, stringprep_xmpp_resourceprep));
+  }
 }
 
 TEST(Jid, PreparingTwiceChangesNothing) {

@@ -43,7 +43,7 @@ struct QueueBroker::Flight {
   int64_t accept_unix_ns = 0;
   bool is_resent_after_error = false;
   bool concerns_roster = false;
-  v1::Event outline;  // empty where neither roster nor an outcome may need it
+  std::optional<v1::Event> outline;  // where roster or an outcome may need it
 };
 
 QueueBroker::QueueBroker(base::FileSystem& file_system, queue::QueueClient& client,
@@ -53,6 +53,7 @@ QueueBroker::QueueBroker(base::FileSystem& file_system, queue::QueueClient& clie
       options_(std::move(options)),
       completer_(options_.profile, options_.completer),
       pass_verdict_(make_pass_verdict(options_.collector_name)),
+      pass_verdict_bytes_(pass_verdict_.SerializeAsString()),
       made_epoch_(static_cast<uint64_t>(options_.completer.clock->unix_now_ns())) {}
 
 QueueBroker::~QueueBroker() { stop(); }
@@ -243,7 +244,7 @@ void QueueBroker::submit_awaited(CompleteEvent complete, PendingEvent pending) {
   request.order_key = std::move(complete.order_key);
   request.source_key = std::move(complete.source_key);
   request.source = complete.event.source().name();
-  request.verdict = pass_verdict_.SerializeAsString();
+  request.verdict = pass_verdict_bytes_;
   request.envelope = std::move(complete.envelope_bytes);
   request.body = std::move(complete.event_bytes);
   ++in_flight_count_;
@@ -292,7 +293,7 @@ void QueueBroker::on_put(const FlightPointer& flight, const Result<queue::PutOut
   if (outcome.has_value()) {
     FAULT_POINT("collector.durable_before_answer");
     note_success();
-    if (flight->concerns_roster && !outcome->is_repeat) roster_->apply(flight->outline);
+    if (flight->concerns_roster && !outcome->is_repeat) roster_->apply(*flight->outline);
     Answer accepted = accepted_answer(flight->event_id);
     accepted.is_repeat = outcome->is_repeat;
     if (outcome->is_repeat && !outcome->first_verdict.empty() &&
@@ -316,7 +317,7 @@ void QueueBroker::on_put(const FlightPointer& flight, const Result<queue::PutOut
     const bool is_unknown = error.code() == StatusCode::kCancelled && queue::is_in_doubt(error);
     answer(*flight, error_answer(Answer::Cause::kUnavailable, "the queue is not available"));
     if (is_unknown && !flight->is_resent_after_error) {
-      submit_outcome(flight->outline, flight->event_id, v1::VerdictOutcome::OUTCOME_UNKNOWN,
+      submit_outcome(*flight->outline, flight->event_id, v1::VerdictOutcome::OUTCOME_UNKNOWN,
                      "answered with an error while the queue had not confirmed the event");
     }
   }
@@ -332,7 +333,7 @@ void QueueBroker::end_fenced() {
 void QueueBroker::on_late(const FlightPointer& flight, const Result<queue::PutOutcome>& outcome) {
   if (!outcome.has_value() || outcome->is_repeat) return;
   note_success();
-  submit_outcome(flight->outline, flight->event_id, v1::VerdictOutcome::OUTCOME_ANSWERED_ERROR,
+  submit_outcome(*flight->outline, flight->event_id, v1::VerdictOutcome::OUTCOME_ANSWERED_ERROR,
                  "answered with an error before the event became durable");
 }
 
@@ -387,7 +388,7 @@ void QueueBroker::submit_unawaited(CompleteEvent complete, PendingEvent pending)
   message.set_order_key(complete.order_key);
   message.set_source_key(std::move(complete.source_key));
   message.set_source(complete.event.source().name());
-  message.set_verdict(pass_verdict_.SerializeAsString());
+  message.set_verdict(pass_verdict_bytes_);
   message.set_envelope(std::move(complete.envelope_bytes));
   message.set_body(std::move(complete.event_bytes));
   const v1::Source source = complete.event.source();

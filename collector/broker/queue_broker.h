@@ -114,6 +114,7 @@ class QueueBroker final : public Broker {
   const QueueBrokerOptions options_;
   const Completer completer_;
   const v1::Verdict pass_verdict_;
+  const std::string pass_verdict_bytes_;
   const uint64_t made_epoch_;
   std::atomic<uint64_t> made_sequence_{0};
   std::unique_ptr<AliveMarkFile> alive_;

@@ -12,6 +12,7 @@ using std::chrono::nanoseconds;
 
 constexpr size_t kInboxMaxCount = 1'024;
 constexpr nanoseconds kIdle = std::chrono::seconds(60);
+constexpr milliseconds kRoomInterval{200};
 
 }  // namespace
 
@@ -43,7 +44,7 @@ void AdapterChannel::post(Input input) {
   const bool is_detach = std::holds_alternative<Detached>(input.what);
   if (!closed_.ok()) {
     input.session->close(closed_);
-  } else if (inbox_.size() >= kInboxMaxCount && !is_detach) {
+  } else if (inbox_.size() + held_count_ >= kInboxMaxCount && !is_detach) {
     input.session->close(resource_exhausted("too many messages wait for the hub"));
   } else {
     inbox_.push_back(std::move(input));
@@ -90,16 +91,37 @@ nanoseconds AdapterChannel::step() {
     inbox.swap(inbox_);
     closed = closed_;
   }
-  for (Input& input : inbox) handle(input);
+  const bool has_room = !options_.has_room || options_.has_room();
+  handle_all(std::move(inbox), has_room);
   if (!closed.ok()) {
     for (const auto& session : sessions_) session->close(closed);
   }
   drop_gone_sessions();
   choose_active();
   beat();
-  deliver();
+  if (has_room) {
+    deliver();
+  } else {
+    last_reason_ = "the disk of the staging store is full";
+    due_in(kRoomInterval);
+  }
   publish();
   return wait_;
+}
+
+void AdapterChannel::handle_all(std::deque<Input> inbox, bool has_room) {
+  std::deque<Input> held = std::move(held_);
+  held_.clear();
+  for (auto* inputs : {&held, &inbox}) {
+    for (Input& input : *inputs) {
+      if (has_room || !std::holds_alternative<v1::FromAdapter>(input.what)) {
+        handle(input);
+      } else {
+        held_.push_back(std::move(input));
+      }
+    }
+  }
+  held_count_ = held_.size();
 }
 
 void AdapterChannel::handle(Input& input) {

@@ -17,6 +17,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -41,6 +42,9 @@ struct ChannelOptions {
   std::chrono::milliseconds heartbeat{2'000};
   std::chrono::milliseconds silence_max{10'000};
   std::chrono::milliseconds retry_max{30'000};
+  // False while the disk has no room for a write: then nothing is sealed, and what the adapter
+  // answers waits. Empty: there always is.
+  std::function<bool()> has_room = {};
 };
 
 // For people.
@@ -95,6 +99,7 @@ class AdapterChannel {
   };
 
   void post(Input input);
+  void handle_all(std::deque<Input> inbox, bool has_room);
   void handle(Input& input);
   void handle_attach(const std::shared_ptr<Session>& session);
   void handle_message(const std::shared_ptr<Session>& session, const v1::FromAdapter& message);
@@ -135,6 +140,10 @@ class AdapterChannel {
   bool is_poked_ GUARDED_BY(mutex_) = false;
   Status closed_ GUARDED_BY(mutex_);
   ChannelStatus status_ GUARDED_BY(mutex_);
+
+  // Answers that wait for room on the disk, in order; they count as the inbox's.
+  std::deque<Input> held_;  // stepping thread
+  std::atomic<size_t> held_count_{0};
 
   // Of the stepping thread.
   std::vector<std::shared_ptr<Session>> sessions_;  // in order of arrival; the first is active

@@ -29,6 +29,7 @@ class AdapterChannelTest : public StagingFixture {
     options.heartbeat = milliseconds(2'000);
     options.silence_max = milliseconds(5'000);
     options.retry_max = milliseconds(400);
+    options.has_room = [this] { return has_room_; };
     channel_ = std::make_unique<AdapterChannel>(*staging_, options, clock_);
   }
   std::shared_ptr<Session> attach(const std::string& instance, int32_t revision = 1) {
@@ -103,6 +104,7 @@ class AdapterChannelTest : public StagingFixture {
   TestQueue queue_;
   std::unique_ptr<AdapterChannel> channel_;
   std::shared_ptr<const LoadedBatch> last_batch_;
+  bool has_room_ = true;
 };
 
 TEST_F(AdapterChannelTest, TheWelcomeTellsEpochSettingsAndTheLastAcknowledgedBatch) {
@@ -469,7 +471,7 @@ TEST(BatchFrames, ChunksStayUnderOneMegabyteUnlessOneEventIsLarger) {
   batch.seal.row.set_header("header");
   batch.events = {std::string(600'000, 'a'), std::string(600'000, 'b'), std::string(3'000'000, 'c'),
                   "d"};
-  batch.seal.row.set_digest(batch_digest("header", batch.events));
+  batch.seal.row.set_digest(batch_digest("header", body_digest(batch.events)));
   std::vector<std::string> events;
   std::vector<size_t> chunk_sizes;
   std::string digest;
@@ -486,7 +488,25 @@ TEST(BatchFrames, ChunksStayUnderOneMegabyteUnlessOneEventIsLarger) {
   }));
   EXPECT_EQ(chunk_sizes, (std::vector<size_t>{1, 1, 1, 1}));
   EXPECT_EQ(events, batch.events);
-  EXPECT_EQ(digest, batch_digest("header", events));
+  EXPECT_EQ(digest, batch_digest("header", body_digest(events)));
+}
+
+TEST_F(AdapterChannelTest, WithoutRoomOnTheDiskAnswersWaitAndNothingIsSealed) {
+  stage(queue_.posts(4));
+  const auto session = attach("a");
+  EXPECT_EQ(taken(*session), "welcome active batch:1 ");
+  has_room_ = false;
+  acknowledge(session, *last_batch_);
+  stage(queue_.posts(4));
+  channel_->poke();
+  EXPECT_LE(channel_->step(), milliseconds(200));
+  EXPECT_EQ(taken(*session), "");
+  EXPECT_EQ(staging_->last_acked("xml")->first, 0U);
+  EXPECT_NE(channel_->status().last_reason.find("disk"), std::string::npos);
+  has_room_ = true;
+  channel_->step();
+  EXPECT_EQ(staging_->last_acked("xml")->first, 1U);
+  EXPECT_EQ(taken(*session), "batch:2 ");
 }
 
 }  // namespace

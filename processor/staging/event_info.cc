@@ -1,5 +1,8 @@
 #include "processor/staging/event_info.h"
 
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/wire_format_lite.h>
+
 #include "processor/staging/rocks_store.h"
 
 namespace verbatim::processor {
@@ -9,6 +12,36 @@ Result<OpenedEvent> open_event(std::string_view bytes) {
   RETURN_IF_ERROR(parse_row(bytes, "events", event.stored));
   RETURN_IF_ERROR(parse_row(event.stored.envelope(), "events (envelope)", event.envelope));
   return event;
+}
+
+Result<uint64_t> read_envelope(std::string_view bytes, v1::Envelope& envelope) {
+  using google::protobuf::internal::WireFormatLite;
+  using Fields = v1::StoredEvent;
+  google::protobuf::io::CodedInputStream input(reinterpret_cast<const uint8_t*>(bytes.data()),
+                                               static_cast<int>(bytes.size()));
+  uint64_t sequence = 0;
+  std::string_view envelope_bytes;
+  bool is_whole = true;
+  while (const uint32_t tag = is_whole ? input.ReadTag() : 0) {
+    const int field = WireFormatLite::GetTagFieldNumber(tag);
+    if (field == Fields::kSequenceFieldNumber) {
+      is_whole = input.ReadVarint64(&sequence);
+    } else if (field == Fields::kEnvelopeFieldNumber) {
+      uint32_t size = 0;
+      is_whole = input.ReadVarint32(&size);
+      const auto at = static_cast<size_t>(input.CurrentPosition());
+      is_whole = is_whole && input.Skip(static_cast<int>(size));
+      if (is_whole) envelope_bytes = bytes.substr(at, size);
+    } else {
+      is_whole = WireFormatLite::SkipField(&input, tag);
+    }
+  }
+  if (!is_whole || !input.ConsumedEntireMessage()) {
+    return data_loss("staging: a row does not parse family=events size_bytes=" +
+                     std::to_string(bytes.size()));
+  }
+  RETURN_IF_ERROR(parse_row(envelope_bytes, "events (envelope)", envelope));
+  return sequence;
 }
 
 v1::EventInfo describe_event(const OpenedEvent& event, size_t size_bytes) {

@@ -17,6 +17,10 @@ struct OpenedEvent {
 };
 Result<OpenedEvent> open_event(std::string_view bytes);
 
+// The envelope and the sequence alone; the event itself is passed over where it lies. Errors:
+// kDataLoss.
+Result<uint64_t> read_envelope(std::string_view bytes, v1::Envelope& envelope);
+
 v1::EventInfo describe_event(const OpenedEvent& event, size_t size_bytes);
 Result<v1::EventInfo> describe_event(std::string_view bytes);
 

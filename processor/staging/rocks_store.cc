@@ -7,9 +7,11 @@
 #include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
+#include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <limits>
@@ -20,6 +22,7 @@
 #include "processor/staging/keys.h"
 #include "processor/staging/released_rows.h"
 #include "processor/staging/rocks_status.h"
+#include "verbatim/v1/event.pb.h"
 
 namespace verbatim::processor {
 namespace {
@@ -74,6 +77,42 @@ void leave_files_alone(rocksdb::ColumnFamilyOptions& options) {
   options.compression = rocksdb::kLZ4Compression;
 }
 
+// Where keys of one family come in many runs that each ascend, the next key of a run is found to
+// belong behind the one before it, without a search through the memtable. Gives what the keys of a
+// run have in common.
+class KeyRuns : public rocksdb::SliceTransform {
+ public:
+  const char* Name() const override { return "verbatim.KeyRuns"; }
+  bool InDomain(const rocksdb::Slice& key) const override { return common_size(key) > 0; }
+  rocksdb::Slice Transform(const rocksdb::Slice& key) const override {
+    return {key.data(), common_size(key)};
+  }
+
+ private:
+  // 0: in no run.
+  virtual size_t common_size(const rocksdb::Slice& key) const = 0;
+};
+
+// Named keys: a run for each name.
+class RunsOfNames final : public KeyRuns {
+  size_t common_size(const rocksdb::Slice& key) const override {
+    return key.size() - std::min(key.size(), sizeof(uint64_t));
+  }
+};
+
+// Source keys of a numbered producer end in a varint, the lowest bits first: a run for each value
+// of those.
+class RunsOfNumberedKeys final : public KeyRuns {
+  size_t common_size(const rocksdb::Slice& key) const override {
+    constexpr char kTag = v1::SourceKey::Numbered::kSequenceFieldNumber << 3;
+    size_t number_at = key.empty() ? 0 : key.size() - 1;
+    while (number_at > 0 && (key[number_at - 1] & 0x80) != 0) --number_at;
+    const bool is_numbered =
+        number_at > 0 && number_at + 1 < key.size() && key[number_at - 1] == kTag;
+    return is_numbered ? number_at + 1 : 0;
+  }
+};
+
 rocksdb::ColumnFamilyOptions family_options(size_t family,
                                             const std::shared_ptr<rocksdb::Cache>& cache,
                                             const std::shared_ptr<ReleasedRows>& released) {
@@ -86,11 +125,17 @@ rocksdb::ColumnFamilyOptions family_options(size_t family,
   if (is_in_order_of_number(family) || family == at(Family::kConversationEvents)) {
     options.compaction_filter_factory = make_released_filter_factory(released);
   }
+  if (family == at(Family::kConversationEvents)) {
+    options.memtable_insert_with_hint_prefix_extractor = std::make_shared<RunsOfNames>();
+  }
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = cache;
   if (family == at(Family::kSourceKeys)) {
     // Nearly every look-up is for a key that is not there.
     table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+    options.memtable_insert_with_hint_prefix_extractor = std::make_shared<RunsOfNumberedKeys>();
+    options.memtable_whole_key_filtering = true;
+    options.memtable_prefix_bloom_size_ratio = 0.1;
     options.write_buffer_size = 16 * kMiB;
   }
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
@@ -100,7 +145,8 @@ rocksdb::ColumnFamilyOptions family_options(size_t family,
 }  // namespace
 
 struct WriteSet::State {
-  explicit State(RocksStore& rocks_store) : store(rocks_store) {}
+  State(RocksStore& rocks_store, size_t reserved_bytes)
+      : store(rocks_store), batch(reserved_bytes) {}
   RocksStore& store;
   rocksdb::WriteBatch batch;
 };
@@ -124,7 +170,8 @@ struct RocksStore::State {
   rocksdb::ColumnFamilyHandle* handle(Family family) const { return families[at(family)]; }
 };
 
-WriteSet::WriteSet(RocksStore& store) : state_(std::make_unique<State>(store)) {}
+WriteSet::WriteSet(RocksStore& store, size_t reserved_bytes)
+    : state_(std::make_unique<State>(store, reserved_bytes)) {}
 WriteSet::~WriteSet() = default;
 
 void WriteSet::put(Family family, std::string_view key, std::string_view value) {
@@ -213,6 +260,21 @@ Status RocksStore::write(WriteSet& changes, bool is_synced) {
   rocksdb::WriteOptions options;
   options.sync = is_synced;
   return from_rocks(state_->db->Write(options, &changes.state_->batch), "write");
+}
+
+uint64_t RocksStore::unwritten_bytes() const {
+  using Properties = rocksdb::DB::Properties;
+  uint64_t bytes = 0;
+  state_->db->GetAggregatedIntProperty(Properties::kCurSizeAllMemTables, &bytes);
+  for (size_t i = 0; i < kFamilyCount; ++i) {
+    uint64_t pending = 0;
+    // Tables of the others are moved, not written anew.
+    if (is_in_order_of_number(i)) continue;
+    state_->db->GetIntProperty(state_->families[i], Properties::kEstimatePendingCompactionBytes,
+                               &pending);
+    bytes += pending;
+  }
+  return bytes;
 }
 
 void RocksStore::release_below(std::string_view to) { state_->released->raise(to); }

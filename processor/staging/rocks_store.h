@@ -57,7 +57,8 @@ class RocksStore;
 // Changes that take effect together or not at all. One thread.
 class WriteSet {
  public:
-  explicit WriteSet(RocksStore& store);
+  // Room for so many bytes is made at once; more is made as it is needed.
+  explicit WriteSet(RocksStore& store, size_t reserved_bytes = 0);
   ~WriteSet();
 
   void put(Family family, std::string_view key, std::string_view value);
@@ -110,6 +111,10 @@ class RocksStore {
   // Durable, if `is_synced`: all changes. An unsynced write is lost or whole after a power cut.
   // Errors: the store is of no more use.
   Status write(WriteSet& changes, bool is_synced);
+
+  // What the disk must still take of rows that are written already: what is in memory only (and in
+  // the log, which goes after it), and what compaction has to write anew.
+  uint64_t unwritten_bytes() const;
 
   // Rows of those families whose number is below that of `to`, a number_key, may vanish at any time
   // from now on. The caller has said durably that they are deleted, and reads none of them again.

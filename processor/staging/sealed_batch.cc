@@ -1,21 +1,26 @@
 #include "processor/staging/sealed_batch.h"
 
 #include "base/endian.h"
-#include "base/sha256.h"
 
 namespace verbatim::processor {
 
-std::string batch_digest(const std::string& header, const std::vector<std::string>& events) {
-  base::Sha256 body;
-  for (const std::string& event : events) {
-    char size[4];
-    base::put_le32(size, static_cast<uint32_t>(event.size()));
-    body.update({size, sizeof(size)});
-    body.update(event);
-  }
+void BodyDigest::add(std::string_view event) {
+  char size[4];
+  base::put_le32(size, static_cast<uint32_t>(event.size()));
+  digest_.update({size, sizeof(size)});
+  digest_.update(event);
+}
+
+std::string body_digest(const std::vector<std::string>& events) {
+  BodyDigest body;
+  for (const std::string& event : events) body.add(event);
+  return body.finish();
+}
+
+std::string batch_digest(const std::string& header, const std::string& body_digest) {
   base::Sha256 digest;
   digest.update(header);
-  digest.update(body.finish());
+  digest.update(body_digest);
   return digest.finish();
 }
 

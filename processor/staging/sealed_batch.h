@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "base/sha256.h"
 #include "verbatim/v1/adapter.pb.h"
 #include "verbatim/v1/staging.pb.h"
 
@@ -22,8 +24,18 @@ struct LoadedBatch {
   std::vector<std::string> events;
 };
 
-// BatchEnd.digest of adapter.proto: SHA-256 over the header's bytes and the digest of the body.
-std::string batch_digest(const std::string& header, const std::vector<std::string>& events);
+// BatchEnd.digest of adapter.proto: SHA-256 over the header's bytes and the digest of the body,
+// which is SHA-256 over each event's size and bytes.
+class BodyDigest {
+ public:
+  void add(std::string_view event);
+  std::string finish() { return digest_.finish(); }
+
+ private:
+  base::Sha256 digest_;
+};
+std::string body_digest(const std::vector<std::string>& events);
+std::string batch_digest(const std::string& header, const std::string& body_digest);
 
 // Turns ascending sequences into pairs first, last.
 std::vector<uint64_t> to_ranges(const std::vector<uint64_t>& sequences);

@@ -147,6 +147,8 @@ class Staging {
   StagingCounts counts() const;
   // Bytes of what is not deleted yet.
   uint64_t staged_bytes() const;
+  // What the disk must still take of what is stored already.
+  uint64_t unwritten_bytes() const { return store_->unwritten_bytes(); }
   // Gives space of what is deleted back to the disk, as far as there is room to do so; blocks.
   void reclaim_space();
   // Writes an audit row of a command that the store itself has no part in. Durable.
@@ -270,7 +272,8 @@ class Staging {
   };
   // Rows that a change has touched; commit() writes them with the rest.
   struct Changes {
-    explicit Changes(RocksStore& store) : writes(store) {}
+    explicit Changes(RocksStore& store, size_t reserved_bytes = 0)
+        : writes(store, reserved_bytes) {}
     WriteSet writes;
     std::set<uint32_t> sources;
     std::set<std::string> adapters;
@@ -282,6 +285,7 @@ class Staging {
     uint64_t cursor = 0;
     uint64_t replaces = 0;
     uint64_t body_bytes = 0;
+    std::string body_digest;
     int32_t schema_revision = 0;
     std::string reason;
     bool is_adapter_too_old = false;

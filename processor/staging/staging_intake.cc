@@ -11,6 +11,16 @@ namespace {
 
 constexpr size_t kConversationNamesMaxCount = 100'000;
 
+// Of the rows that they become, roughly.
+size_t size_of(const std::vector<v1::QueueMessage>& messages) {
+  constexpr size_t kRowsBytes = 320;
+  size_t bytes = 4'096;
+  for (const v1::QueueMessage& message : messages) {
+    bytes += message.envelope().size() + message.body().size() + kRowsBytes;
+  }
+  return bytes;
+}
+
 }  // namespace
 
 Result<StageOutcome> Staging::stage(const std::string& queue,
@@ -28,7 +38,7 @@ Result<StageOutcome> Staging::stage_locked(const std::string& queue,
                                            std::vector<v1::QueueMessage>& messages,
                                            const std::string& log_id) {
   StageOutcome outcome;
-  Changes changes(*store_);
+  Changes changes(*store_, size_of(messages));
   const int64_t now_unix_ns = options_.clock->unix_now_ns();
   RETURN_IF_ERROR(expire_source_keys(2 * messages.size() + 16, now_unix_ns, changes));
   Queue& taken = queues_[queue];

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "processor/conversation/run_interval.h"
+#include "processor/staging/event_info.h"
 #include "processor/staging/keys.h"
 #include "processor/staging/staging.h"
 
@@ -41,11 +42,9 @@ class Survey {
 
 Status note_conversation_of(std::string_view bytes,
                             std::unordered_map<std::string, uint64_t>& last_of_conversation) {
-  v1::StoredEvent stored;
   v1::Envelope envelope;
-  RETURN_IF_ERROR(parse_row(bytes, "events", stored));
-  RETURN_IF_ERROR(parse_row(stored.envelope(), "events (envelope)", envelope));
-  last_of_conversation[envelope.conversation_key()] = stored.sequence();
+  ASSIGN_OR_RETURN(const uint64_t sequence, read_envelope(bytes, envelope));
+  last_of_conversation[envelope.conversation_key()] = sequence;
   return {};
 }
 

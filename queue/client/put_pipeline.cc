@@ -54,6 +54,18 @@ bool PutPipeline::may_send(nanoseconds now) const {
   return waiting_.size() >= std::min(options_.batch_max_count, in_flight_count());
 }
 
+PutPipeline::Wanted PutPipeline::wanted() const {
+  const bool is_held = is_draining_ || hold_ != Hold::kNone || trouble_ != Trouble::kNone;
+  if (!is_connected_ || is_held || single_count_ > 0 || in_flight_.empty()) return {};
+  if (in_flight_.size() >= in_flight_max_count_ ||
+      in_flight_bytes_ + options_.batch_max_bytes > credit_bytes_) {
+    return {.count = SIZE_MAX, .bytes = SIZE_MAX};  // only an answer helps
+  }
+  const auto missing = [](size_t target, size_t has) { return target > has ? target - has : 1; };
+  return {.count = missing(std::min(options_.batch_max_count, in_flight_count()), waiting_.size()),
+          .bytes = missing(options_.batch_max_bytes, waiting_bytes_)};
+}
+
 size_t PutPipeline::in_flight_count() const {
   size_t count = 0;
   for (const Batch& batch : in_flight_) count += batch.puts.size();

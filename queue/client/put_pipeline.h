@@ -97,6 +97,14 @@ class PutPipeline {
   // Ends all with `code`: in flight "in doubt", the rest "withdrawn".
   void end_all(StatusCode code, std::string_view why);
 
+  // How many more puts, or bytes of them, make next_frame() give one, if no answer comes before:
+  // who waits for work need not be woken earlier. 1 where it cannot be told.
+  struct Wanted {
+    size_t count = 1;
+    size_t bytes = 1;
+  };
+  Wanted wanted() const;
+
   // When expire() or a held send is due; max() if never.
   std::chrono::nanoseconds next_due() const;
   // When the oldest unanswered frame was sent.

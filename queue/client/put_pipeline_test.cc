@@ -125,6 +125,24 @@ TEST_F(PutPipelineTest, AFullBatchGoesAtOnceHoweverManyAreInFlight) {
   EXPECT_THAT(send(), ElementsAre("9:ijkl"));
 }
 
+TEST_F(PutPipelineTest, ItSaysHowManyPutsMakeTheNextFrame) {
+  EXPECT_EQ(pipeline_.wanted().count, 1U) << "nothing is in flight: any put goes at once";
+  for (const char* text : {"a", "b", "c"}) put(text);
+  EXPECT_THAT(send(), ElementsAre("1:abc"));
+  EXPECT_EQ(pipeline_.wanted().count, 3U);
+  put("d");
+  EXPECT_THAT(send(), IsEmpty());
+  EXPECT_EQ(pipeline_.wanted().count, 2U);
+  for (const char* text : {"e", "f"}) put(text);
+  EXPECT_THAT(send(), ElementsAre("4:def"));
+  EXPECT_EQ(pipeline_.wanted().count, 4U) << "no more than a batch";
+  pipeline_.set_credit(2, 1'000'000);
+  EXPECT_EQ(pipeline_.wanted().count, SIZE_MAX) << "only an answer helps";
+  answer(0);
+  answer(1);
+  EXPECT_EQ(pipeline_.wanted().count, 1U);
+}
+
 TEST_F(PutPipelineOfOnesTest, AFullQueueIsTriedAgainAfterTheDelayUnderTheSameNumbers) {
   put("a");
   put("b");

@@ -76,8 +76,12 @@ Status ZmqQueueClient::put(PutRequest request, nanoseconds deadline, PutCallback
                       held_bytes_, options_.memory_max_bytes));
     }
     held_bytes_ += put.size();
+    incoming_bytes_ += put.size();
+    const bool is_due = put.deadline < asleep_until_;
     incoming_puts_.push_back(std::move(put));
-    must_wake = std::exchange(is_asleep_, false);
+    if (is_due || incoming_puts_.size() >= wanted_.count || incoming_bytes_ >= wanted_.bytes) {
+      must_wake = std::exchange(is_asleep_, false);
+    }
   }
   if (must_wake) waker_.wake();
   return {};

@@ -89,8 +89,12 @@ class ZmqQueueClient final : public QueueClient {
   uint64_t wish_count_ GUARDED_BY(mutex_) = 0;
   uint64_t wish_taken_count_ GUARDED_BY(mutex_) = 0;
   ClientState state_ GUARDED_BY(mutex_);
-  // The thread is in poll(), or about to be: who brings work wakes it.
+  size_t incoming_bytes_ GUARDED_BY(mutex_) = 0;
+  // The thread is in poll(), or about to be: who brings work wakes it. Puts that could not be sent
+  // yet do so only if they are due before it wakes by itself.
   bool is_asleep_ GUARDED_BY(mutex_) = false;
+  std::chrono::nanoseconds asleep_until_ GUARDED_BY(mutex_){};
+  PutPipeline::Wanted wanted_ GUARDED_BY(mutex_);
   bool is_stopping_ GUARDED_BY(mutex_) = false;
   bool has_ended_ GUARDED_BY(mutex_) = false;
 

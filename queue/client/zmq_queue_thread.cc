@@ -58,6 +58,8 @@ void ZmqQueueClient::wait_for_work() {
         !incoming_puts_.empty() || !incoming_calls_.empty() || wish_ || is_stopping_;
     if (has_work) timeout = milliseconds(0);
     is_asleep_ = !has_work;
+    asleep_until_ = clock_.monotonic() + timeout;
+    wanted_ = pipeline_.wanted();
   }
   base::PollItem items[2] = {{.fd = waker_.fd()}};
   const bool has_socket = socket_ && !is_redialling_;
@@ -81,6 +83,7 @@ bool ZmqQueueClient::take_work() {
     MutexLock lock(mutex_);
     is_asleep_ = false;
     puts_.swap(incoming_puts_);
+    incoming_bytes_ = 0;
     calls_.swap(incoming_calls_);
     is_stopping = is_stopping_;
   }
