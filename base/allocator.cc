@@ -13,7 +13,7 @@ extern "C" {
 namespace verbatim::base {
 namespace {
 
-constexpr std::chrono::seconds kReleaseInterval{60};
+constexpr std::chrono::seconds kReleaseInterval{10};
 
 void run(const std::stop_token& stop) {
   Mutex mutex;

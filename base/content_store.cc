@@ -36,8 +36,9 @@ std::optional<UnfinishedUpload> parse_incoming(std::string_view name) {
 
 Result<std::unique_ptr<ContentStore>> ContentStore::open(FileSystem& file_system,
                                                          ContentStoreOptions options) {
-  RETURN_IF_ERROR(file_system.create_directories(join_path(options.directory, "files")));
-  RETURN_IF_ERROR(file_system.create_directories(join_path(options.directory, "incoming")));
+  for (const char* const folder : {"files", "incoming", "claims", "released", "condemned"}) {
+    RETURN_IF_ERROR(file_system.create_directories(join_path(options.directory, folder)));
+  }
   std::unique_ptr<ContentStore> store(new ContentStore(file_system, std::move(options)));
   if (store->options_.is_writer) RETURN_IF_ERROR(store->become_writer());
   return store;
@@ -52,7 +53,39 @@ Status ContentStore::become_writer() {
   for (const std::string& folder : folders) {
     RETURN_IF_ERROR(file_system_.sync_directory(join_path(files, folder)));
   }
+  return load_claims();
+}
+
+// What an earlier process has claimed; events that it was about to put may have reached the queue.
+Status ContentStore::load_claims() {
+  const std::string folder = join_path(options_.directory, "claims");
+  RETURN_IF_ERROR(file_system_.sync_directory(folder));
+  ASSIGN_OR_RETURN(const auto names, file_system_.list_directory(folder));
+  MutexLock lock(mutex_);
+  for (const std::string& name : names) {
+    const auto digest = from_hex(name);
+    if (!digest || digest->size() != kSha256Size) continue;
+    ASSIGN_OR_RETURN(const bool is_whole, rescue(name, *digest));
+    claims_[name] = {.is_whole = is_whole, .last_used = options_.clock->monotonic()};
+  }
   return {};
+}
+
+// Whether claimed content is there. The processor may have been killed while it had it out of its
+// place; it is not about to remove it, as it looks for claims after that.
+Result<bool> ContentStore::rescue(const std::string& name, std::string_view sha256) {
+  if (is_in_place(sha256)) return true;
+  const std::string to = path_of(sha256);
+  const Status moved = file_system_.rename(join_path(options_.directory, "condemned/" + name), to);
+  // Neither there: it never became whole, or the processor has just put it back.
+  if (moved.code() == StatusCode::kNotFound) return is_in_place(sha256);
+  RETURN_IF_ERROR(moved);
+  RETURN_IF_ERROR(file_system_.sync_directory(parent_directory(to)));
+  return true;
+}
+
+std::string ContentStore::claim_path(std::string_view name) const {
+  return join_path(options_.directory, "claims/" + std::string(name));
 }
 
 std::string ContentStore::path_of(std::string_view sha256) const {
@@ -66,17 +99,47 @@ bool ContentStore::is_in_place(std::string_view sha256) const {
 
 bool ContentStore::has(std::string_view sha256) const {
   if (!check_digest(sha256).ok()) return false;
+  if (!options_.is_writer) return is_in_place(sha256);
   MutexLock lock(mutex_);
-  return !uploading_.contains(to_hex(sha256)) && is_in_place(sha256);
+  const auto claim = claims_.find(to_hex(sha256));
+  return claim != claims_.end() && claim->second.is_whole;
 }
 
+std::shared_ptr<const void> ContentStore::use(std::vector<std::string> sha256s) {
+  std::vector<std::string> names;
+  for (const std::string& sha256 : sha256s) names.push_back(to_hex(sha256));
+  {
+    MutexLock lock(mutex_);
+    for (const std::string& name : names) ++uses_[name];
+  }
+  const auto end = [this, names](const void*) {
+    MutexLock lock(mutex_);
+    for (const std::string& name : names) {
+      const auto used = uses_.find(name);
+      if (--used->second == 0) uses_.erase(used);
+      const auto claim = claims_.find(name);
+      if (claim != claims_.end()) claim->second.last_used = options_.clock->monotonic();
+    }
+  };
+  return {static_cast<const void*>(this), end};
+}
+
+// The processor may have it out of its place for a moment.
 Result<uint64_t> ContentStore::size(std::string_view sha256) const {
   RETURN_IF_ERROR(check_digest(sha256));
-  return file_system_.file_size(path_of(sha256));
+  auto size = file_system_.file_size(path_of(sha256));
+  if (size || size.error().code() != StatusCode::kNotFound) return size;
+  size = file_system_.file_size(join_path(options_.directory, "condemned/" + to_hex(sha256)));
+  return size ? size : file_system_.file_size(path_of(sha256));
 }
 
 Result<std::unique_ptr<File>> ContentStore::open_file(std::string_view sha256) const {
   RETURN_IF_ERROR(check_digest(sha256));
+  auto file = file_system_.open(path_of(sha256), OpenMode::kRead);
+  if (file || file.error().code() != StatusCode::kNotFound) return file;
+  file = file_system_.open(join_path(options_.directory, "condemned/" + to_hex(sha256)),
+                           OpenMode::kRead);
+  if (file) return file;
   return file_system_.open(path_of(sha256), OpenMode::kRead);
 }
 
@@ -92,17 +155,84 @@ Result<std::unique_ptr<FileUpload>> ContentStore::begin_upload(std::string_view 
   std::unique_ptr<FileUpload> upload;
   {
     MutexLock lock(mutex_);
+    const auto claim = claims_.find(name);
+    if (claim != claims_.end() && claim->second.is_whole) {
+      claim->second.last_used = options_.clock->monotonic();
+      return upload;
+    }
     if (uploading_.contains(name)) return aborted("this file is being uploaded already");
-    if (is_in_place(sha256)) return upload;
-    RETURN_IF_ERROR(check_room(static_cast<uint64_t>(size)));
+    if (!is_in_place(sha256)) RETURN_IF_ERROR(check_room(static_cast<uint64_t>(size)));
     uploading_.emplace(name, static_cast<uint64_t>(size));
     // From here on its destructor ends the upload.
     upload.reset(
         new FileUpload(*this, std::string(sha256), static_cast<uint64_t>(size),
                        join_path(options_.directory, fmt::format("incoming/{}-{}", name, size))));
   }
+  // In this order: who removes files takes one away first and looks for its claim then.
+  RETURN_IF_ERROR(make_claim(name));
+  if (is_in_place(sha256)) {
+    settle_claim(name, /*is_whole=*/true);
+    return std::unique_ptr<FileUpload>();
+  }
+  settle_claim(name, /*is_whole=*/false);
   RETURN_IF_ERROR(upload->resume());
   return upload;
+}
+
+Status ContentStore::make_claim(const std::string& name) {
+  RETURN_IF_ERROR(file_system_.open(claim_path(name), OpenMode::kCreateOrOpen).error());
+  return synced(file_system_.sync_directory(join_path(options_.directory, "claims")));
+}
+
+void ContentStore::settle_claim(const std::string& name, bool is_whole) {
+  MutexLock lock(mutex_);
+  claims_[name] = {.is_whole = is_whole, .last_used = options_.clock->monotonic()};
+}
+
+Result<size_t> ContentStore::release_claims(std::chrono::nanoseconds unused_for,
+                                            const std::function<bool()>& is_settled) {
+  std::map<std::string, Claim> chosen = take_unused(unused_for);
+  size_t released_count = 0;
+  Status status;
+  if (!chosen.empty() && is_settled()) {
+    for (auto claim = chosen.begin(); claim != chosen.end(); claim = chosen.erase(claim)) {
+      status = file_system_.rename(claim_path(claim->first),
+                                   join_path(options_.directory, "released/" + claim->first));
+      if (!status.ok()) break;
+      end_upload(*from_hex(claim->first));
+      ++released_count;
+    }
+  }
+  put_back(std::move(chosen));
+  if (!status.ok()) return status;
+  return released_count;
+}
+
+// Claims that nothing uses; nobody can take them up until they are released or put back.
+std::map<std::string, ContentStore::Claim> ContentStore::take_unused(
+    std::chrono::nanoseconds unused_for) {
+  std::map<std::string, Claim> taken;
+  MutexLock lock(mutex_);
+  const auto now = options_.clock->monotonic();
+  for (auto claim = claims_.begin(); claim != claims_.end();) {
+    const auto& [name, state] = *claim;
+    if (now - state.last_used < unused_for || uses_.contains(name) || uploading_.contains(name)) {
+      ++claim;
+      continue;
+    }
+    uploading_.emplace(name, 0);
+    taken.insert(*claim);
+    claim = claims_.erase(claim);
+  }
+  return taken;
+}
+
+void ContentStore::put_back(std::map<std::string, Claim> claims) {
+  MutexLock lock(mutex_);
+  for (auto& [name, claim] : claims) {
+    claims_[name] = claim;
+    uploading_.erase(name);
+  }
 }
 
 Status ContentStore::check_room(uint64_t size) {
@@ -123,7 +253,7 @@ Result<size_t> ContentStore::remove_unfinished(
   size_t removed_count = 0;
   for (const std::string& name : names) {
     auto unfinished = parse_incoming(name);
-    if (!unfinished || !claim(unfinished->sha256)) continue;
+    if (!unfinished || !take_up(unfinished->sha256)) continue;
     const auto removed =
         remove_old(join_path(incoming, name), cutoff_unix_ns, *unfinished, may_remove);
     end_upload(unfinished->sha256);
@@ -134,10 +264,9 @@ Result<size_t> ContentStore::remove_unfinished(
 }
 
 // An upload of no bytes, so that no other takes up what is being removed.
-bool ContentStore::claim(std::string_view sha256) {
+bool ContentStore::take_up(std::string_view sha256) {
   MutexLock lock(mutex_);
-  // Where the content is in place nobody takes it up, and it stays to be had.
-  return is_in_place(sha256) || uploading_.emplace(to_hex(sha256), 0).second;
+  return uploading_.emplace(to_hex(sha256), 0).second;
 }
 
 Result<bool> ContentStore::remove_old(
@@ -164,7 +293,9 @@ Status ContentStore::publish(const std::string& from, std::string_view sha256) {
   const std::string folder = parent_directory(to);
   RETURN_IF_ERROR(file_system_.create_directories(folder));
   RETURN_IF_ERROR(file_system_.rename(from, to));
-  return synced(file_system_.sync_directory(folder));
+  RETURN_IF_ERROR(synced(file_system_.sync_directory(folder)));
+  settle_claim(to_hex(sha256), /*is_whole=*/true);
+  return {};
 }
 
 Status ContentStore::synced(Status status) const {

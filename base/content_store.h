@@ -2,18 +2,24 @@
 //
 //   <directory>/files/ab/abcd…   whole files; a file that is there is whole and never changes
 //   <directory>/incoming/…       uploads that are not whole yet, "<digest>-<size>"
+//   <directory>/claims/…         "<digest>": an event may name this content, or is on its way
 //   <directory>/writer.lock      held by the one process that writes
 //
-// The collector writes, the processor reads; both may have the folder open at once.
+// The collector writes, the processor reads and removes (content_removal.h, which has the other
+// folders); both may have the folder open at once.
 //
 // I1 A name in files/ has the content that it says: bytes are hashed before the name exists.
 // I2 A name in files/ is durable, content and name, before this store tells anyone of it.
 // I3 An upload that was cut off goes on where it stood, also after a restart; if what the disk kept
 //    of it is not what was sent, the digest says so and it begins anew.
+// I4 A claim is durable before begin_upload() or finish() say that content is there, and stands
+//    until release_claims() finds it unused. What has a claim is never removed, but may be out of
+//    files/ for a moment while the processor looks (has() knows better; who reads looks twice).
 //
 // Threads: ContentStore: any. FileUpload: one at a time.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -21,7 +27,9 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "base/clock.h"
 #include "base/file_system.h"
 #include "base/mutex.h"
 #include "base/sha256.h"
@@ -40,6 +48,7 @@ struct ContentStoreOptions {
   // A sync has failed: what this store says it has may be gone after a power cut. The service has
   // to end.
   std::function<void(const Status&)> on_failed_sync = {};
+  const Clock* clock = &system_clock();
 };
 
 class ContentStore;
@@ -94,8 +103,13 @@ class ContentStore {
                                                     ContentStoreOptions options);
 
   // Digests are 32 raw bytes everywhere; of another length: false, kInvalidArgument.
-  // False while its upload is under way: its name may be there and not be durable yet.
+  // Whether an event may name it: the writer asks its claims, and not the disk. False while its
+  // upload is under way: its name may be there and not be durable yet.
   bool has(std::string_view sha256) const;
+  // Keeps the claims of these digests from being released until the last copy of what it gives is
+  // gone. Take it before has() is asked about an event, and keep it until the event is where
+  // nothing of this process has to be asked about it. The store outlives it.
+  std::shared_ptr<const void> use(std::vector<std::string> sha256s);
   // Errors: kNotFound, those of the disk.
   Result<uint64_t> size(std::string_view sha256) const;
   // Opened for reading. Errors: as size().
@@ -113,17 +127,36 @@ class ContentStore {
   Result<size_t> remove_unfinished(int64_t cutoff_unix_ns,
                                    const std::function<bool(const UnfinishedUpload&)>& may_remove);
 
+  // Releases claims that for so long no upload and no event has used; gives how many. Events are
+  // refused from then on (has() is false) until the next upload. `is_settled` is asked once nothing
+  // can use the chosen claims any more: whether every event that used one, in this process or in
+  // one before it, is in the queue; where it says false nothing is released. Errors: those of the
+  // disk.
+  Result<size_t> release_claims(std::chrono::nanoseconds unused_for,
+                                const std::function<bool()>& is_settled);
+
  private:
   friend class FileUpload;
+  struct Claim {
+    bool is_whole = false;  // the content is there, durably
+    std::chrono::nanoseconds last_used{};
+  };
   ContentStore(FileSystem& file_system, ContentStoreOptions options)
       : file_system_(file_system), options_(std::move(options)) {}
   std::string path_of(std::string_view sha256) const;
+  std::string claim_path(std::string_view name) const;
   Status become_writer();
+  Status load_claims();
+  Result<bool> rescue(const std::string& name, std::string_view sha256);
+  Status make_claim(const std::string& name);
+  void settle_claim(const std::string& name, bool is_whole);
+  std::map<std::string, Claim> take_unused(std::chrono::nanoseconds unused_for);
+  void put_back(std::map<std::string, Claim> claims);
   bool is_in_place(std::string_view sha256) const;
   Status check_room(uint64_t size) REQUIRES(mutex_);
   Status synced(Status status) const;
   void end_upload(std::string_view sha256);
-  bool claim(std::string_view sha256);
+  bool take_up(std::string_view sha256);
   Result<bool> remove_old(const std::string& path, int64_t cutoff_unix_ns,
                           UnfinishedUpload unfinished,
                           const std::function<bool(const UnfinishedUpload&)>& may_remove);
@@ -136,6 +169,9 @@ class ContentStore {
   mutable Mutex mutex_;
   // Digests in hexadecimal, and the announced sizes.
   std::map<std::string, uint64_t, std::less<>> uploading_ GUARDED_BY(mutex_);
+  // The writer's claims, and who holds a use(); both by digest in hexadecimal.
+  std::map<std::string, Claim, std::less<>> claims_ GUARDED_BY(mutex_);
+  std::map<std::string, int, std::less<>> uses_ GUARDED_BY(mutex_);
 };
 
 }  // namespace verbatim::base

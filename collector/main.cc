@@ -77,15 +77,17 @@ Result<std::unique_ptr<base::ContentStore>> open_files(const v1::FileStore& conf
   return base::ContentStore::open(base::posix_file_system(), std::move(options));
 }
 
-FileUploadsOptions uploads_options(const v1::FileStore& config) {
+FileUploadsOptions uploads_options(const v1::FileStore& config, const QueueBroker& broker) {
   FileUploadsOptions options;
+  options.named_within = std::chrono::milliseconds(config.named_within_ms());
+  options.is_settled = [&broker] { return broker.is_outbox_settled(); };
   options.kept = std::chrono::milliseconds(config.upload_kept_ms());
   options.silence_max = std::chrono::milliseconds(config.upload_silence_max_ms());
   return options;
 }
 
 QueueBrokerOptions broker_options(const v1::Config& config, Profile profile,
-                                  const base::ContentStore& files) {
+                                  base::ContentStore& files) {
   const v1::Collector& collector = config.collector();
   QueueBrokerOptions options;
   options.profile = std::move(profile);
@@ -100,6 +102,9 @@ QueueBrokerOptions broker_options(const v1::Config& config, Profile profile,
   if (collector.zmq().enabled()) options.sources.emplace_back("zmq", "zmq");
   for (const auto& xcp : collector.xcp()) options.sources.emplace_back(xcp.name(), "xcp");
   options.completer.has_file = [&files](std::string_view sha256) { return files.has(sha256); };
+  options.use_files = [&files](std::vector<std::string> sha256s) {
+    return files.use(std::move(sha256s));
+  };
   options.on_fatal = end_process;
   return options;
 }
@@ -151,7 +156,7 @@ Status run(const v1::Config& config) {
                    QueueBroker::create(file_system, *client,
                                        broker_options(config, std::move(profile), *files)));
   broker->start();
-  FileUploads uploads(*files, *broker, uploads_options(config.files()));
+  FileUploads uploads(*files, *broker, uploads_options(config.files(), *broker));
   Sources sources = create_sources(collector, *broker, uploads);
   const std::chrono::milliseconds patience =
       std::chrono::milliseconds(collector.event_deadline_ms()) + kStopMargin;

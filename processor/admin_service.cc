@@ -18,6 +18,7 @@ namespace {
 
 constexpr int kTailBacklogMaxCount = 10'000;
 constexpr int kTailChunkCount = 256;
+constexpr int kFilesMaxCount = 10'000;
 // A queue that is away is pending, and told by ListHolds.
 constexpr std::chrono::seconds kQueueFlagWait{2};
 
@@ -162,6 +163,8 @@ class AdminService::Implementation final : public v1::ProcessorAdmin::Service {
 
   grpc::Status ListFiles(grpc::ServerContext*, const v1::ListFilesRequest* request,
                          v1::ListFilesResponse* response) override {
+    *response->mutable_collection() = operations_.files().state();
+    if (request->only_unnamed()) return list_unnamed(*request, *response);
     const auto listed = staging_.list_files(*request);
     if (!listed) return base::to_grpc(listed.error());
     response->set_next_sequence(listed->next_sequence());
@@ -224,6 +227,20 @@ class AdminService::Implementation final : public v1::ProcessorAdmin::Service {
   Status check_room() {
     if (operations_.marks().has_room()) return {};
     return resource_exhausted("the disk of the staging store is full: nothing can be audited");
+  }
+
+  grpc::Status list_unnamed(const v1::ListFilesRequest& request, v1::ListFilesResponse& response) {
+    auto files = operations_.files().unnamed(
+        static_cast<size_t>(std::clamp(request.max_count(), 1, kFilesMaxCount)));
+    if (!files) return base::to_grpc(files.error());
+    for (v1::NamedFile& file : *files) {
+      const auto size = file_size(file.sha256());
+      if (!size) continue;
+      file.set_is_stored(true);
+      file.set_size_bytes(static_cast<int64_t>(*size));
+      *response.add_files() = std::move(file);
+    }
+    return grpc::Status::OK;
   }
 
   // Nothing where the content is not there.

@@ -266,10 +266,15 @@ void add_files(CLI::App& app, const TakeCommand& take) {
       "list", "Digest, state and size of their content; exit code 1 if one is missing");
   auto only_missing = std::make_shared<bool>(false);
   list->add_flag("--missing", *only_missing, "Only those whose content is not there");
-  list->callback([take, only_missing] {
+  auto only_unnamed = std::make_shared<bool>(false);
+  list->add_flag("--unnamed", *only_unnamed,
+                 "Instead: stored files that no event names, and why they are still there")
+      ->excludes("--missing");
+  list->callback([take, only_missing, only_unnamed] {
     v1::ListFilesRequest request;
     request.set_max_count(10'000);
     request.set_only_missing(*only_missing);
+    request.set_only_unnamed(*only_unnamed);
     take([request](CommandContext& context) { return list_files(context, request); });
   });
 }

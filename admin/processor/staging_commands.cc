@@ -197,7 +197,31 @@ int list_batches(CommandContext& context, const v1::ListBatchesRequest& request)
   return kExitOk;
 }
 
+namespace {
+
+int list_unnamed_files(CommandContext& context, const v1::ListFilesRequest& request) {
+  const Result<v1::ListFilesResponse> answer = context.client.list_files(request);
+  if (!answer) return report_error(answer.error());
+  if (context.style.is_json) {
+    print_json(*answer);
+    return kExitOk;
+  }
+  Table files({{"SHA-256"}, {"BYTES", Align::kRight}, {"STILL THERE BECAUSE"}});
+  for (const auto& file : answer->files()) {
+    files.add_row({file.sha256(), human_bytes(file.size_bytes()), file.stays_because()});
+  }
+  print_table(context.style, files, "Every stored file is named by an event of the store.");
+  const v1::FileCollection& collection = answer->collection();
+  print_text(fmt::format("Removed since the service started: {} files ({}).\n",
+                         human_count(collection.collected_count()),
+                         human_bytes(collection.collected_bytes())));
+  return kExitOk;
+}
+
+}  // namespace
+
 int list_files(CommandContext& context, const v1::ListFilesRequest& request) {
+  if (request.only_unnamed()) return list_unnamed_files(context, request);
   v1::ListFilesRequest part = request;
   v1::ListFilesResponse all;
   bool is_any_missing = false;

@@ -74,18 +74,6 @@ Status check(const v1::Event& event) {
   return check_addresses(event);
 }
 
-void add_file(v1::Envelope& envelope, const v1::FileReference& file) {
-  if (!file.sha256().empty()) envelope.add_file_sha256(file.sha256());
-}
-
-// Not those of file_transfer_failed: that content never came.
-void add_files(v1::Envelope& envelope, const v1::Event& event) {
-  for (const auto& file : event.message_posted().files()) add_file(envelope, file);
-  for (const auto& file : event.message_edited().files()) add_file(envelope, file);
-  add_file(envelope, event.file_uploaded().file());
-  add_file(envelope, event.file_downloaded().file());
-}
-
 v1::Envelope make_envelope(const v1::Event& event, const std::string& source_key) {
   v1::Envelope envelope;
   envelope.set_schema_revision(event.schema_revision());
@@ -105,7 +93,7 @@ v1::Envelope make_envelope(const v1::Event& event, const std::string& source_key
   for (const v1::Party& other : event.others()) {
     if (!other.normalised().empty()) envelope.add_addresses(other.normalised());
   }
-  add_files(envelope, event);
+  for (std::string& sha256 : files_named_by(event)) envelope.add_file_sha256(std::move(sha256));
   if (event.has_joined() || event.has_left()) {
     envelope.set_session(envelope.actor().session());
     envelope.set_is_participation_neutral(event.role() == v1::ROLE_EVIDENCE);
@@ -115,6 +103,19 @@ v1::Envelope make_envelope(const v1::Event& event, const std::string& source_key
 }
 
 }  // namespace
+
+// Not those of file_transfer_failed: that content never came.
+std::vector<std::string> files_named_by(const v1::Event& event) {
+  std::vector<std::string> digests;
+  const auto add = [&digests](const v1::FileReference& file) {
+    if (!file.sha256().empty()) digests.push_back(file.sha256());
+  };
+  for (const auto& file : event.message_posted().files()) add(file);
+  for (const auto& file : event.message_edited().files()) add(file);
+  add(event.file_uploaded().file());
+  add(event.file_downloaded().file());
+  return digests;
+}
 
 std::string serialise_source_key(const v1::SourceKey& key) {
   std::string bytes = serialise_deterministic(key);

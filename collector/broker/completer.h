@@ -64,6 +64,9 @@ class Completer {
   mutable std::chrono::nanoseconds clock_due_ GUARDED_BY(clock_mutex_){INT64_MIN};
 };
 
+// SHA-256 of every stored file that the event names.
+std::vector<std::string> files_named_by(const v1::Event& event);
+
 // The deterministic bytes that tell a repeat: the serialised SourceKey or, above 512 bytes,
 // "sha256:" and its digest.
 std::string serialise_source_key(const v1::SourceKey& key);

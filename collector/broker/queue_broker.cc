@@ -44,6 +44,8 @@ struct QueueBroker::Flight {
   bool is_resent_after_error = false;
   bool concerns_roster = false;
   std::optional<v1::Event> outline;  // where roster or an outcome may need it
+  // While nobody knows whether the queue has the event, its files stay claimed.
+  FileUse use;
 };
 
 QueueBroker::QueueBroker(base::FileSystem& file_system, queue::QueueClient& client,
@@ -213,6 +215,10 @@ void QueueBroker::submit(PendingEvent pending) {
   if (pending.event.source_key().form_case() == v1::SourceKey::FORM_NOT_SET) {
     set_made_key(pending.event);
   }
+  FileUse use;
+  if (auto named = files_named_by(pending.event); !named.empty() && options_.use_files) {
+    use = options_.use_files(std::move(named));
+  }
   const v1::Verdict* const verdict = asks_for_verdict(pending) ? &pass_verdict_ : nullptr;
   auto complete = completer_.complete(std::move(pending.event), verdict);
   if (!complete.has_value()) {
@@ -220,14 +226,16 @@ void QueueBroker::submit(PendingEvent pending) {
     return;
   }
   if (pending.is_awaited) {
-    submit_awaited(*std::move(complete), std::move(pending));
+    submit_awaited(*std::move(complete), std::move(pending), std::move(use));
   } else {
+    // In the outbox it is counted until the queue has it, see is_outbox_settled().
     submit_unawaited(*std::move(complete), std::move(pending));
   }
 }
 
-void QueueBroker::submit_awaited(CompleteEvent complete, PendingEvent pending) {
+void QueueBroker::submit_awaited(CompleteEvent complete, PendingEvent pending, FileUse use) {
   auto flight = std::make_shared<Flight>();
+  flight->use = std::move(use);
   flight->deadline = pending.deadline.value_or(kNoDeadline);
   flight->done = std::move(pending.done);
   flight->event_id = complete.event.id();
@@ -272,7 +280,7 @@ std::optional<Answer> QueueBroker::wait_locked(const FlightPointer& flight) {
 }
 
 std::optional<Answer> QueueBroker::put_locked(const FlightPointer& flight) {
-  if (!flight->is_resent_after_error) {
+  if (!flight->is_resent_after_error || flight->use != nullptr) {
     flight->request.late = [this, flight](Result<queue::PutOutcome> outcome) {
       on_late(flight, outcome);
     };
@@ -331,7 +339,7 @@ void QueueBroker::end_fenced() {
 }
 
 void QueueBroker::on_late(const FlightPointer& flight, const Result<queue::PutOutcome>& outcome) {
-  if (!outcome.has_value() || outcome->is_repeat) return;
+  if (!outcome.has_value() || outcome->is_repeat || flight->is_resent_after_error) return;
   note_success();
   submit_outcome(*flight->outline, flight->event_id, v1::VerdictOutcome::OUTCOME_ANSWERED_ERROR,
                  "answered with an error before the event became durable");

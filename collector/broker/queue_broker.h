@@ -42,6 +42,9 @@ struct QueueBrokerOptions {
   size_t waiting_max_count = 10'000;
   // Name and protocol of each configured source: who gets a gap for the time without a collector.
   std::vector<std::pair<std::string, std::string>> sources;
+  // Keeps the claims of the stored files that an event names until what it gives is gone
+  // (ContentStore::use); empty: there are no files.
+  std::function<std::shared_ptr<const void>(std::vector<std::string> sha256s)> use_files = {};
   // The disk failed, or another collector uses our name (kFailedPrecondition, told once): the
   // service must end.
   std::function<void(const Status&)> on_fatal;
@@ -81,6 +84,10 @@ class QueueBroker final : public Broker {
   // Awaited events that are not answered yet.
   int64_t in_flight_count() const { return in_flight_count_; }
   bool is_queue_connected() const { return client_.is_connected(); }
+  // True when no event of this collector, nor of one before it, is on its way but those in flight.
+  bool is_outbox_settled() const {
+    return client_.is_connected() && outbox_->info().event_count() == 0;
+  }
 
  private:
   struct Flight;
@@ -93,7 +100,8 @@ class QueueBroker final : public Broker {
   void write_marks();
   void report_absence();
   void set_made_key(v1::Event& event);
-  void submit_awaited(CompleteEvent complete, PendingEvent pending);
+  using FileUse = std::shared_ptr<const void>;
+  void submit_awaited(CompleteEvent complete, PendingEvent pending, FileUse use);
   void submit_unawaited(CompleteEvent complete, PendingEvent pending);
   using DueAnswer = std::pair<FlightPointer, Answer>;
 

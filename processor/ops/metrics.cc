@@ -78,6 +78,16 @@ void add_queues(Families& all, const MetricsInput& input) {
   }
 }
 
+void add_files(Families& all, const v1::FileCollection& files) {
+  one(all, "files_collected_total", "Stored files removed since the service started")
+      .add(number(files.collected_count()));
+  one(all, "files_collected_bytes_total", "Their bytes").add(number(files.collected_bytes()));
+  one(all, "files_waiting", "Files without a claim that wait for what the queues still hold")
+      .add(number(files.waiting_count()));
+  one(all, "files_obstructed", "1 while no stored file can be removed")
+      .add(number(!files.obstacle().empty()));
+}
+
 void add_alarms(Families& all, const MetricsInput& input) {
   Metrics raised = one(all, "alarm_raised", "1 while the alarm is raised");
   Metrics count =
@@ -104,6 +114,7 @@ Families metric_families(const MetricsInput& input) {
     }
   }
   add_queues(all, input);
+  add_files(all, input.files);
   add_alarms(all, input);
   one(all, "alarm_command_runs_total", "Alarms told to processor.alarm_command")
       .add(number(input.alarm_command_run_count));

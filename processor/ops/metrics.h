@@ -25,6 +25,7 @@ struct MetricsInput {
   bool is_draining = false;
   std::vector<v1::AdapterInfo> adapters;
   std::vector<v1::QueueHold> queue_holds;
+  v1::FileCollection files;
   std::vector<v1::Alarm> alarms;
   int64_t alarm_command_run_count = 0;
   int64_t alarm_command_failure_count = 0;

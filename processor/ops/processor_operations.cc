@@ -8,20 +8,42 @@
 #include "base/ready_file.h"
 #include "base/service.h"
 #include "processor/ops/queue_flag.h"
+#include "processor/ops/queue_look.h"
 
 namespace verbatim::processor {
 namespace {
+
+// Empty where the queue has no admin calls.
+std::function<Result<std::string>()> admin_address(base::FileSystem& file_system,
+                                                   const v1::Config& config,
+                                                   const v1::InputQueue& input) {
+  if (input.admin_address().empty()) return {};
+  return [&file_system, config, address = input.admin_address()] {
+    return base::resolve_address(file_system, config, address, "admin_listen");
+  };
+}
 
 std::vector<QueueFlag> queue_flags(base::FileSystem& file_system, const v1::Config& config) {
   std::vector<QueueFlag> flags;
   for (const auto& input : config.processor().queues()) {
     if (input.admin_address().empty()) continue;
-    flags.push_back(
-        make_queue_flag(input.name(), [&file_system, config, address = input.admin_address()] {
-          return base::resolve_address(file_system, config, address, "admin_listen");
-        }));
+    flags.push_back(make_queue_flag(input.name(), admin_address(file_system, config, input)));
   }
   return flags;
+}
+
+FileCollectorOptions collector_options(base::FileSystem& file_system, const v1::Config& config,
+                                       Staging& staging) {
+  FileCollectorOptions options;
+  options.interval = std::chrono::milliseconds(config.processor().collect_interval_ms());
+  for (const auto& input : config.processor().queues()) {
+    options.queues.push_back(
+        make_queue_look(input.name(), admin_address(file_system, config, input)));
+  }
+  options.unnamed = [&staging](const std::vector<std::string>& digests) {
+    return staging.unnamed_files(digests);
+  };
+  return options;
 }
 
 StagingMarksOptions mark_options(base::FileSystem& file_system, const v1::Processor& config) {
@@ -64,6 +86,9 @@ Result<std::unique_ptr<ProcessorOperations>> ProcessorOperations::create(
   all->command_ = std::make_unique<base::AlarmCommand>(std::move(command));
   all->marks_ = std::make_unique<StagingMarks>(staging, mark_options(file_system, own));
   all->holds_ = std::make_unique<HoldKeeper>(staging, queue_flags(file_system, config));
+  all->files_ =
+      std::make_unique<FileCollector>(base::ContentRemoval(file_system, config.files().data_dir()),
+                                      collector_options(file_system, config, staging));
   return all;
 }
 
@@ -73,6 +98,7 @@ Status ProcessorOperations::start(Hub& hub) {
   hub_ = &hub;
   const v1::Processor& own = config_.processor();
   holds_->start();
+  files_->start();
   watch_ = std::make_unique<ProcessorWatch>(WatchParts{.staging = staging_,
                                                        .hub = hub,
                                                        .marks = *marks_,
@@ -91,6 +117,7 @@ Status ProcessorOperations::start(Hub& hub) {
 void ProcessorOperations::stop() {
   metrics_.reset();
   if (watch_ != nullptr) watch_->stop();
+  files_->stop();
   holds_->stop();
   command_->stop();
 }
@@ -152,6 +179,7 @@ MetricsInput ProcessorOperations::metrics_input() const {
   input.free_disk_min_bytes = marks_->options().free_disk_min_bytes;
   input.adapters = hub_->adapters();
   input.queue_holds = holds_->queues();
+  input.files = files_->state();
   input.alarms = alarms_->list(true);
   input.alarm_command_run_count = command_->run_count();
   input.alarm_command_failure_count = command_->failure_count();

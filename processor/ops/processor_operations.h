@@ -15,6 +15,7 @@
 #include "base/metrics_server.h"
 #include "base/mutex.h"
 #include "processor/hub/hub.h"
+#include "processor/ops/file_collector.h"
 #include "processor/ops/hold_keeper.h"
 #include "processor/ops/metrics.h"
 #include "processor/ops/processor_watch.h"
@@ -39,6 +40,7 @@ class ProcessorOperations {
 
   StagingMarks& marks() { return *marks_; }
   HoldKeeper& holds() { return *holds_; }
+  const FileCollector& files() const { return *files_; }
   const base::AlarmRegistry& alarms() const { return *alarms_; }
   // Empty where metrics are off.
   std::string metrics_address() const;
@@ -58,6 +60,7 @@ class ProcessorOperations {
   int64_t started_unix_ns_ = 0;
   std::unique_ptr<StagingMarks> marks_;
   std::unique_ptr<HoldKeeper> holds_;
+  std::unique_ptr<FileCollector> files_;
   std::unique_ptr<base::AlarmRegistry> alarms_;
   std::unique_ptr<base::AlarmCommand> command_;
   std::unique_ptr<ProcessorWatch> watch_;

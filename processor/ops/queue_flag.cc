@@ -5,33 +5,14 @@
 #include <memory>
 
 #include "base/grpc_status.h"
-#include "base/net_address.h"
-#include "verbatim/v1/admin.grpc.pb.h"
+#include "processor/ops/queue_admin_call.h"
 
 namespace verbatim::processor {
 namespace {
 
-constexpr std::chrono::seconds kCallMax{2};
-
-using Stub = v1::QueueAdmin::Stub;
-
-Result<std::unique_ptr<Stub>> connect(const std::string& text) {
-  ASSIGN_OR_RETURN(const base::NetAddress address, base::parse_net_address(text));
-  if (!base::is_loopback(address)) {
-    return failed_precondition("admin calls go nowhere beyond loopback address=" + text);
-  }
-  return v1::QueueAdmin::NewStub(
-      grpc::CreateChannel(address.to_grpc(), grpc::InsecureChannelCredentials()));
-}
-
-void prepare(grpc::ClientContext& context) {
-  context.set_deadline(std::chrono::system_clock::now() + kCallMax);
-  context.AddMetadata("verbatim-user", "verbatim-processor");
-}
-
-Result<bool> is_held(Stub& stub, const std::string& queue) {
+Result<bool> is_held(QueueAdminStub& stub, const std::string& queue) {
   grpc::ClientContext context;
-  prepare(context);
+  prepare_admin_call(context);
   v1::ListQueuesRequest request;
   request.set_queue(queue);
   v1::ListQueuesResponse response;
@@ -42,9 +23,9 @@ Result<bool> is_held(Stub& stub, const std::string& queue) {
   return not_found("no such queue: " + queue);
 }
 
-Status set(Stub& stub, const std::string& queue, bool is_wanted) {
+Status set(QueueAdminStub& stub, const std::string& queue, bool is_wanted) {
   grpc::ClientContext context;
-  prepare(context);
+  prepare_admin_call(context);
   v1::SwitchQueueRequest request;
   request.set_queue(queue);
   request.set_action(is_wanted ? v1::SwitchQueueRequest::ACTION_HOLD
@@ -62,12 +43,12 @@ QueueFlag make_queue_flag(const std::string& queue, std::function<Result<std::st
   flag.queue = queue;
   flag.is_held = [queue, address]() -> Result<bool> {
     ASSIGN_OR_RETURN(const std::string where, address());
-    ASSIGN_OR_RETURN(const auto stub, connect(where));
+    ASSIGN_OR_RETURN(const auto stub, connect_admin(where));
     return is_held(*stub, queue);
   };
   flag.set = [queue, address](bool is_wanted) -> Status {
     ASSIGN_OR_RETURN(const std::string where, address());
-    ASSIGN_OR_RETURN(const auto stub, connect(where));
+    ASSIGN_OR_RETURN(const auto stub, connect_admin(where));
     return set(*stub, queue, is_wanted);
   };
   return flag;

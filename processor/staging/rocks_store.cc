@@ -31,7 +31,8 @@ namespace {
 constexpr std::array<const char*, kFamilyCount> kFamilyNames = {
     "default",          "events",  "index",    "positions", "exceptions",    "source_keys",
     "source_key_order", "sources", "adapters", "seals",     "conversations", "participation",
-    "quarantine",       "audit",   "holds",    "kept",      "unrouted",      "conversation_events"};
+    "quarantine",       "audit",   "holds",    "kept",      "unrouted",      "conversation_events",
+    "file_names"};
 
 constexpr size_t kMiB = 1024 * 1024;
 

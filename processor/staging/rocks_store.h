@@ -49,8 +49,9 @@ enum class Family : size_t {
   kKept,
   kUnrouted,
   kConversationEvents,
+  kFileNames,
 };
-inline constexpr size_t kFamilyCount = 18;
+inline constexpr size_t kFamilyCount = 19;
 
 class RocksStore;
 

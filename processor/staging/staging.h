@@ -230,6 +230,10 @@ class Staging {
   Result<v1::ListStagedResponse> list_staged(const v1::ListStagedRequest& request) const;
   // Without what only the files folder knows.
   Result<v1::ListFilesResponse> list_files(const v1::ListFilesRequest& request) const;
+  // Of these digests, those that no event names which the store has: staged, not deleted yet, kept
+  // for a hold, unrouted or in quarantine. Durable at return: that the events that named them are
+  // deleted.
+  Result<std::set<std::string>> unnamed_files(const std::vector<std::string>& digests);
   Result<v1::ListBatchesResponse> batches(const v1::ListBatchesRequest& request) const;
   Result<v1::ListAuditResponse> audit(const v1::ListAuditRequest& request) const;
   // With content: an audit row is durable before they return. Errors: kNotFound, kInvalidArgument.
@@ -456,6 +460,14 @@ class Staging {
 
   // staging_list.cc
   std::map<uint64_t, v1::HoldFilter> hold_filters() const;
+
+  // staging_files.cc
+  static void name_files(const v1::Envelope& envelope, uint64_t sequence, Changes& changes);
+  Result<bool> drop_old_names(const std::string& digest, const std::set<uint64_t>& quarantined,
+                              Changes& changes) REQUIRES(mutex_);
+  Result<bool> has_event(uint64_t sequence, const std::set<uint64_t>& quarantined) const
+      REQUIRES(mutex_);
+  Status name_files_of_all() REQUIRES(mutex_);
 
   // staging_batches.cc
   Status add_batches(const std::string& name, const Adapter& adapter, uint64_t only,

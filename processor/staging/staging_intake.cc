@@ -211,6 +211,7 @@ void Staging::store_event(const std::string& queue, v1::QueueMessage& message, u
     }
   }
   note_conversation(intake.envelope, changes);
+  name_files(intake.envelope, sequence, changes);
 
   v1::StoredEvent stored;
   stored.set_sequence(sequence);

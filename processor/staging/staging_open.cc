@@ -7,11 +7,12 @@
 namespace verbatim::processor {
 namespace {
 
-constexpr uint32_t kFormatVersion = 1;
+// 2: rows of file_names for every event of the store.
+constexpr uint32_t kFormatVersion = 2;
 constexpr std::string_view kFormatKey = "format";
 
-// Refuses what a newer program has written; gives false for a store that is new.
-Result<bool> check_format(const RocksStore& store) {
+// Refuses what a newer program has written; gives the format, 0 for a store that is new.
+Result<uint32_t> check_format(const RocksStore& store) {
   ASSIGN_OR_RETURN(const auto bytes, store.load(Family::kMeta, kFormatKey));
   if (!bytes) {
     bool is_empty = true;
@@ -21,7 +22,7 @@ Result<bool> check_format(const RocksStore& store) {
     }));
     // Damaged metadata never means "begin anew".
     if (!is_empty) return data_loss("staging: the store has events and no format version");
-    return false;
+    return uint32_t{0};
   }
   if (bytes->size() != 4) return data_loss("staging: the format version has the wrong size");
   const uint32_t version = base::get_le32(bytes->data());
@@ -30,7 +31,7 @@ Result<bool> check_format(const RocksStore& store) {
                                ", and this program reads up to format " +
                                std::to_string(kFormatVersion) + ": use the newer program");
   }
-  return true;
+  return version;
 }
 
 }  // namespace
@@ -54,8 +55,9 @@ Result<std::unique_ptr<Staging>> Staging::open(const StagingOptions& options) {
 }
 
 Status Staging::load() {
-  ASSIGN_OR_RETURN(const bool is_known, check_format(*store_));
-  if (is_known) RETURN_IF_ERROR(load_state());
+  ASSIGN_OR_RETURN(const uint32_t format, check_format(*store_));
+  if (format > 0) RETURN_IF_ERROR(load_state());
+  if (format == 1) RETURN_IF_ERROR(name_files_of_all());
   return begin_epoch();
 }
 

@@ -2,6 +2,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <algorithm>
 #include <atomic>
 #include <future>
 #include <thread>
@@ -18,7 +19,8 @@ namespace {
 
 using Stream = ::grpc::ServerReaderWriter<v1::UploadReply, v1::UploadRequest>;
 
-constexpr std::chrono::hours kKeeperInterval{1};
+constexpr std::chrono::hours kUnfinishedInterval{1};
+constexpr std::chrono::minutes kClaimsInterval{1};
 
 bool reply(Stream& stream, uint64_t stored_bytes, bool is_complete) {
   v1::UploadReply reply;
@@ -104,14 +106,27 @@ class FileUploads::Implementation final : public v1::Files::Service {
   }
 
   void run_keeper() {
+    // Short lives are looked at often.
+    const auto interval =
+        std::min<std::chrono::milliseconds>(kClaimsInterval, options_.named_within / 4);
+    auto next_unfinished = std::chrono::nanoseconds::min();
     while (true) {
-      remove_unfinished();
+      if (const auto now = broker_.clock().monotonic(); now >= next_unfinished) {
+        remove_unfinished();
+        next_unfinished = now + kUnfinishedInterval;
+      }
+      release_claims();
       base::MutexLock lock(mutex_);
-      if (wakes_.wait_for(mutex_, kKeeperInterval,
-                          [this]() REQUIRES(mutex_) { return is_stopping_; })) {
+      if (wakes_.wait_for(mutex_, interval, [this]() REQUIRES(mutex_) { return is_stopping_; })) {
         return;
       }
     }
+  }
+
+  void release_claims() {
+    if (!options_.is_settled) return;
+    const auto released = store_.release_claims(options_.named_within, options_.is_settled);
+    if (!released) LOG_WARN("claims on files stand: {}", released.error().to_string());
   }
 
   void remove_unfinished() {

@@ -1,15 +1,17 @@
 // FileUploads: programs upload the content of files that their events name (service Files,
-// ingest.proto), and what of uploads never became whole is recorded as failed and removed.
+// ingest.proto), what of uploads never became whole is recorded as failed and removed, and claims
+// on content that nobody makes use of are released (base/content_store.h).
 //
 // I1 An upload is removed only after its FileTransferFailed is durable, in the outbox. A process
 //    that is killed between the two records it once more.
 //
 // Life cycle: constructed → stop(), before the broker's. Threads: one of gRPC's for each upload,
 // which waits for the disk, not for the queue; one of its own, "keeper", for what was left behind,
-// at the start and once an hour; one that cuts off who is silent.
+// at the start and once an hour, and claims, more often; one that cuts off who is silent.
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 
 #include "base/content_store.h"
@@ -31,6 +33,10 @@ struct FileUploadsOptions {
   std::string source_name = "grpc";
   std::chrono::milliseconds kept{24 * 3'600'000};
   std::chrono::milliseconds silence_max{60'000};
+  // How long a claim stands that nothing uses, and ContentStore::release_claims' question; empty:
+  // for good.
+  std::chrono::milliseconds named_within{24 * 3'600'000};
+  std::function<bool()> is_settled = {};
 };
 
 class FileUploads {

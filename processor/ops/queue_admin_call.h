@@ -1,0 +1,21 @@
+// What every admin call to a queue's service needs.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+#include "verbatim/v1/admin.grpc.pb.h"
+
+namespace verbatim::processor {
+
+using QueueAdminStub = v1::QueueAdmin::Stub;
+
+// Errors: kInvalidArgument, kFailedPrecondition (beyond loopback: nothing is sent there without
+// keys).
+Result<std::unique_ptr<QueueAdminStub>> connect_admin(const std::string& address);
+
+// Names the caller; the call takes at most 2 s.
+void prepare_admin_call(grpc::ClientContext& context);
+
+}  // namespace verbatim::processor
