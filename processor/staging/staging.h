@@ -467,7 +467,7 @@ class Staging {
                               Changes& changes) REQUIRES(mutex_);
   Result<bool> has_event(uint64_t sequence, const std::set<uint64_t>& quarantined) const
       REQUIRES(mutex_);
-  Status name_files_of_all() REQUIRES(mutex_);
+  Status add_rows_of_format_2() REQUIRES(mutex_);
 
   // staging_batches.cc
   Status add_batches(const std::string& name, const Adapter& adapter, uint64_t only,

@@ -73,8 +73,9 @@ Result<bool> Staging::has_event(uint64_t sequence, const std::set<uint64_t>& qua
   return false;
 }
 
-// For a store of format 1, which has no such rows: from all events and copies.
-Status Staging::name_files_of_all() {
+// For a store of format 1, which has no rows of files and none by conversation: from all events and
+// copies.
+Status Staging::add_rows_of_format_2() {
   uint64_t count = 0;
   auto changes = std::make_unique<Changes>(*store_);
   Status status;
@@ -88,9 +89,16 @@ Status Staging::name_files_of_all() {
     changes = std::make_unique<Changes>(*store_);
     return status.ok();
   };
-  RETURN_IF_ERROR(store_->for_each(Family::kEvents, number_key(state_.deleted_through() + 1),
-                                   [&](auto key, auto value)
-                                       REQUIRES(mutex_) { return take(number_of(key), value); }));
+  const auto take_staged = [&](auto key, auto value) REQUIRES(mutex_) {
+    if (const auto event = open_event(value)) {
+      changes->writes.put(Family::kConversationEvents,
+                          named_key(event->envelope.conversation_key(), number_of(key)),
+                          std::string_view());
+    }
+    return take(number_of(key), value);
+  };
+  RETURN_IF_ERROR(
+      store_->for_each(Family::kEvents, number_key(state_.deleted_through() + 1), take_staged));
   RETURN_IF_ERROR(status);
   for (const Family family : {Family::kKept, Family::kUnrouted}) {
     RETURN_IF_ERROR(store_->for_each(family, "", [&](auto key, auto value) REQUIRES(mutex_) {
@@ -107,7 +115,7 @@ Status Staging::name_files_of_all() {
         return status.ok() && take(number_of(key), row.stored_event());
       }));
   RETURN_IF_ERROR(status);
-  LOG_INFO("the files that events name were noted event_count={}", count);
+  LOG_INFO("rows of files and by conversation were added event_count={}", count);
   return commit(*changes, /*is_synced=*/false);
 }
 

@@ -119,6 +119,7 @@ TEST_F(StagingFilesTest, AStoreOfFormatOneHasItsNamesNoted) {
     for (const auto& [digest, sequence] : {std::pair(a_, 1), std::pair(b_, 2)}) {
       changes.remove(Family::kFileNames, digest + number_key(static_cast<uint64_t>(sequence)));
     }
+    changes.remove(Family::kConversationEvents, named_key("room@x", 2));
     changes.put(Family::kMeta, "format", std::string_view("\x01\0\0\0", 4));
     ASSERT_TRUE((*store)->write(changes, true).ok());
   }

@@ -57,7 +57,7 @@ Result<std::unique_ptr<Staging>> Staging::open(const StagingOptions& options) {
 Status Staging::load() {
   ASSIGN_OR_RETURN(const uint32_t format, check_format(*store_));
   if (format > 0) RETURN_IF_ERROR(load_state());
-  if (format == 1) RETURN_IF_ERROR(name_files_of_all());
+  if (format == 1) RETURN_IF_ERROR(add_rows_of_format_2());
   return begin_epoch();
 }
 
