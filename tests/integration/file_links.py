@@ -12,7 +12,7 @@ from file_client import read_file, sha256
 from file_host import Answer, FileHost
 from verbatim.v1 import admin_pb2, event_pb2
 from verbatim_documents import assert_valid
-from verbatim_harness import Pipeline, direct_post, room_post, test_dir, wait_until
+from verbatim_harness import Pipeline, free_port, room_post, test_dir, wait_until
 from xcp_node import XcpNode
 
 ROOM = "desk@rooms.example.test"
@@ -192,9 +192,7 @@ def through_a_chat_link(pipeline, host, port):
     assert host.asked["/oob.png"] == 1 and host.asked["/text.png"] == 1, host.asked
 
 
-port = None
 with FileHost(test_dir("file_host")) as host:
-    from verbatim_harness import free_port
     port = free_port()
     # Nothing is archived, so that all can be read from the store.
     with Pipeline("file_links", config=config(host, port)) as pipeline:

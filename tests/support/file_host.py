@@ -7,8 +7,9 @@
 import collections
 import http.server
 import os
-import subprocess
+import shutil
 import ssl
+import subprocess
 import threading
 from dataclasses import dataclass, field
 
@@ -50,6 +51,7 @@ class FileHost:
         for server in self.servers:
             server.shutdown()
             server.server_close()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def url(self, path, tls=False, host="localhost"):
         server = self.https if tls else self.http
