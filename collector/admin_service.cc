@@ -11,9 +11,11 @@ namespace {
 
 class AdminService final : public v1::CollectorAdmin::Service {
  public:
-  AdminService(const QueueBroker& broker, std::vector<const Source*> sources)
+  AdminService(const QueueBroker& broker, std::vector<const Source*> sources,
+               const FileFetcher& fetcher)
       : broker_(broker),
         sources_(std::move(sources)),
+        fetcher_(fetcher),
         started_unix_ns_(broker.clock().unix_now_ns()) {}
 
   ::grpc::Status GetInfo(::grpc::ServerContext* /*context*/, const v1::GetInfoRequest* /*request*/,
@@ -41,20 +43,23 @@ class AdminService final : public v1::CollectorAdmin::Service {
     response->set_in_flight_count(broker_.in_flight_count());
     response->set_is_queue_connected(broker_.is_queue_connected());
     response->set_profile(broker_.profile().name());
+    *response->mutable_fetch() = fetcher_.info();
     return ::grpc::Status::OK;
   }
 
  private:
   const QueueBroker& broker_;
   const std::vector<const Source*> sources_;
+  const FileFetcher& fetcher_;
   const int64_t started_unix_ns_;
 };
 
 }  // namespace
 
 std::shared_ptr<grpc::Service> create_admin_service(const QueueBroker& broker,
-                                                    const std::vector<const Source*>& sources) {
-  return std::make_shared<AdminService>(broker, sources);
+                                                    const std::vector<const Source*>& sources,
+                                                    const FileFetcher& fetcher) {
+  return std::make_shared<AdminService>(broker, sources, fetcher);
 }
 
 }  // namespace verbatim::collector

@@ -15,6 +15,7 @@
 #include "base/service.h"
 #include "collector/admin_service.h"
 #include "collector/broker/queue_broker.h"
+#include "collector/fetch/file_fetcher.h"
 #include "collector/sources/grpc/file_uploads.h"
 #include "collector/sources/grpc/grpc_source.h"
 #include "collector/sources/zmq/zmq_source.h"
@@ -86,8 +87,20 @@ FileUploadsOptions uploads_options(const v1::FileStore& config, const QueueBroke
   return options;
 }
 
+Result<std::unique_ptr<FileFetcher>> create_fetcher(const v1::Config& config,
+                                                    base::ContentStore& files) {
+  const v1::Collector& collector = config.collector();
+  ASSIGN_OR_RETURN(FetchRules rules,
+                   FetchRules::create(collector.fetch(), config.files().file_max_bytes()));
+  FileFetcherOptions options;
+  options.directory = base::join_path(collector.data_dir(), "fetches");
+  options.collector_name = collector.name();
+  return FileFetcher::create(base::posix_file_system(), files, std::move(rules),
+                             std::move(options));
+}
+
 QueueBrokerOptions broker_options(const v1::Config& config, Profile profile,
-                                  base::ContentStore& files) {
+                                  base::ContentStore& files, FileFetcher& fetcher) {
   const v1::Collector& collector = config.collector();
   QueueBrokerOptions options;
   options.profile = std::move(profile);
@@ -105,6 +118,7 @@ QueueBrokerOptions broker_options(const v1::Config& config, Profile profile,
   options.use_files = [&files](std::vector<std::string> sha256s) {
     return files.use(std::move(sha256s));
   };
+  options.note_links = [&fetcher](const v1::Event& event) { return fetcher.note(event); };
   options.on_fatal = end_process;
   return options;
 }
@@ -122,8 +136,8 @@ Result<std::unique_ptr<queue::QueueClient>> create_client(const v1::Config& conf
 }
 
 // Reads no more, answers what is under way, and leaves everything synced.
-void stop_all(Sources& sources, FileUploads& uploads, queue::QueueClient& client,
-              QueueBroker& broker, std::chrono::milliseconds patience) {
+void stop_all(Sources& sources, FileUploads& uploads, FileFetcher& fetcher,
+              queue::QueueClient& client, QueueBroker& broker, std::chrono::milliseconds patience) {
   // All at once: while one waits for its answers, the others must not go on reading.
   std::vector<std::thread> stoppers;
   for (auto& source : sources) {
@@ -131,6 +145,7 @@ void stop_all(Sources& sources, FileUploads& uploads, queue::QueueClient& client
   }
   for (std::thread& stopper : stoppers) stopper.join();
   uploads.stop();
+  fetcher.stop();
   client.stop();
   broker.stop();
 }
@@ -151,18 +166,20 @@ Status run(const v1::Config& config) {
   RETURN_IF_ERROR(base::check_data_dir(file_system, collector.data_dir()));
   ASSIGN_OR_RETURN(Profile profile, Profile::create(collector.profile()));
   ASSIGN_OR_RETURN(const auto files, open_files(config.files()));
+  ASSIGN_OR_RETURN(const auto fetcher, create_fetcher(config, *files));
   ASSIGN_OR_RETURN(const auto client, create_client(config));
-  ASSIGN_OR_RETURN(const auto broker,
-                   QueueBroker::create(file_system, *client,
-                                       broker_options(config, std::move(profile), *files)));
+  ASSIGN_OR_RETURN(const auto broker, QueueBroker::create(file_system, *client,
+                                                          broker_options(config, std::move(profile),
+                                                                         *files, *fetcher)));
   broker->start();
+  fetcher->start(*broker);
   FileUploads uploads(*files, *broker, uploads_options(config.files(), *broker));
   Sources sources = create_sources(collector, *broker, uploads);
   const std::chrono::milliseconds patience =
       std::chrono::milliseconds(collector.event_deadline_ms()) + kStopMargin;
   std::vector<const Source*> rows;
   for (const auto& source : sources) rows.push_back(source.get());
-  const auto admin = create_admin_service(*broker, rows);
+  const auto admin = create_admin_service(*broker, rows, *fetcher);
   std::map<std::string, std::string> endpoints;
   Status status = start_sources(sources, endpoints);
   if (status.ok()) {
@@ -177,12 +194,12 @@ Status run(const v1::Config& config) {
         const int signal = base::wait_for_stop_signal();
         LOG_INFO("stopping signal={}", signal);
       }
-      stop_all(sources, uploads, *client, *broker, patience);
+      stop_all(sources, uploads, *fetcher, *client, *broker, patience);
     } else {
       status = server.error();
     }
   }
-  stop_all(sources, uploads, *client, *broker, std::chrono::milliseconds(0));
+  stop_all(sources, uploads, *fetcher, *client, *broker, std::chrono::milliseconds(0));
   return status;
 }
 

@@ -7,7 +7,8 @@
 //    their deadline.
 // I4 Every submit() is answered exactly once, at the latest in stop().
 //
-// Threads: every method from any thread; submit() does not block on the disk or the queue.
+// Threads: every method from any thread; submit() does not block on the queue, and on the disk only
+// to note a link of a message that is to be fetched (collector/fetch).
 #pragma once
 
 #include <chrono>

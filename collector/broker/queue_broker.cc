@@ -46,6 +46,12 @@ struct QueueBroker::Flight {
   std::optional<v1::Event> outline;  // where roster or an outcome may need it
   // While nobody knows whether the queue has the event, its files stay claimed.
   FileUse use;
+  QueueBrokerOptions::LinkTicket links;
+  bool is_put = false;
+
+  void tell_links(bool is_stored) {
+    if (auto ticket = std::exchange(links, nullptr)) ticket(is_stored);
+  }
 };
 
 QueueBroker::QueueBroker(base::FileSystem& file_system, queue::QueueClient& client,
@@ -225,17 +231,21 @@ void QueueBroker::submit(PendingEvent pending) {
     if (pending.done) pending.done(refused_answer(complete.error()));
     return;
   }
+  LinkTicket links;
+  if (options_.note_links) links = options_.note_links(complete->event);
   if (pending.is_awaited) {
-    submit_awaited(*std::move(complete), std::move(pending), std::move(use));
+    submit_awaited(*std::move(complete), std::move(pending), std::move(use), std::move(links));
   } else {
     // In the outbox it is counted until the queue has it, see is_outbox_settled().
-    submit_unawaited(*std::move(complete), std::move(pending));
+    submit_unawaited(*std::move(complete), std::move(pending), links);
   }
 }
 
-void QueueBroker::submit_awaited(CompleteEvent complete, PendingEvent pending, FileUse use) {
+void QueueBroker::submit_awaited(CompleteEvent complete, PendingEvent pending, FileUse use,
+                                 LinkTicket links) {
   auto flight = std::make_shared<Flight>();
   flight->use = std::move(use);
+  flight->links = std::move(links);
   flight->deadline = pending.deadline.value_or(kNoDeadline);
   flight->done = std::move(pending.done);
   flight->event_id = complete.event.id();
@@ -280,15 +290,17 @@ std::optional<Answer> QueueBroker::wait_locked(const FlightPointer& flight) {
 }
 
 std::optional<Answer> QueueBroker::put_locked(const FlightPointer& flight) {
-  if (!flight->is_resent_after_error || flight->use != nullptr) {
+  if (!flight->is_resent_after_error || flight->use != nullptr || flight->links) {
     flight->request.late = [this, flight](Result<queue::PutOutcome> outcome) {
       on_late(flight, outcome);
     };
   }
+  flight->is_put = true;
   const Status status =
       client_.put(std::move(flight->request), flight->deadline,
                   [this, flight](Result<queue::PutOutcome> outcome) { on_put(flight, outcome); });
   if (status.ok()) return std::nullopt;
+  flight->is_put = false;
   if (status.code() == StatusCode::kResourceExhausted) {
     return error_answer(Answer::Cause::kFull, "memory for the queue is full");
   }
@@ -301,6 +313,8 @@ void QueueBroker::on_put(const FlightPointer& flight, const Result<queue::PutOut
   if (outcome.has_value()) {
     FAULT_POINT("collector.durable_before_answer");
     note_success();
+    // The links of a repeat were noted the first time.
+    flight->tell_links(!outcome->is_repeat);
     if (flight->concerns_roster && !outcome->is_repeat) roster_->apply(*flight->outline);
     Answer accepted = accepted_answer(flight->event_id);
     accepted.is_repeat = outcome->is_repeat;
@@ -313,6 +327,7 @@ void QueueBroker::on_put(const FlightPointer& flight, const Result<queue::PutOut
     return;
   }
   const Status error = outcome.error();
+  if (!queue::is_in_doubt(error)) flight->tell_links(false);
   if (error.code() == StatusCode::kInvalidArgument) {
     answer(*flight, refused_answer(error));
   } else if (error.code() == StatusCode::kDeadlineExceeded) {
@@ -339,6 +354,7 @@ void QueueBroker::end_fenced() {
 }
 
 void QueueBroker::on_late(const FlightPointer& flight, const Result<queue::PutOutcome>& outcome) {
+  if (outcome.has_value()) flight->tell_links(!outcome->is_repeat);
   if (!outcome.has_value() || outcome->is_repeat || flight->is_resent_after_error) return;
   note_success();
   submit_outcome(*flight->outline, flight->event_id, v1::VerdictOutcome::OUTCOME_ANSWERED_ERROR,
@@ -387,11 +403,13 @@ void QueueBroker::answer(Flight& flight, Answer answer) {
     outages_.note_failure(flight.source_name, flight.source_protocol, flight.accept_unix_ns);
   }
   --in_flight_count_;
+  if (!flight.is_put) flight.tell_links(false);
   if (flight.done) flight.done(answer);
   flight.done = nullptr;
 }
 
-void QueueBroker::submit_unawaited(CompleteEvent complete, PendingEvent pending) {
+void QueueBroker::submit_unawaited(CompleteEvent complete, PendingEvent pending,
+                                   const LinkTicket& links) {
   v1::PutMessage message;
   message.set_order_key(complete.order_key);
   message.set_source_key(std::move(complete.source_key));
@@ -410,14 +428,16 @@ void QueueBroker::submit_unawaited(CompleteEvent complete, PendingEvent pending)
   {
     base::MutexLock lock(order_mutex_);
     status = outbox_->enqueue(
-        std::move(message), [this, done, outline, event_id](const Status& written) {
+        std::move(message), [this, done, outline, event_id, links](const Status& written) {
           if (written.ok() && outline->has_source()) roster_->apply(*outline);
+          if (written.ok() && links) links(true);
           if (!*done) return;
           (*done)(written.ok() ? accepted_answer(event_id)
                                : error_answer(Answer::Cause::kUnavailable, "the outbox failed"));
         });
   }
   if (status.ok()) return;
+  if (links) links(false);
   const bool is_full = status.code() == StatusCode::kResourceExhausted;
   // A gap that finds no room is owed (submit_gap); anything else that is dropped widens one.
   if (!is_gap) outages_.note_failure(source.name(), source.protocol(), accept_unix_ns);

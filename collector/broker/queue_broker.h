@@ -45,6 +45,10 @@ struct QueueBrokerOptions {
   // Keeps the claims of the stored files that an event names until what it gives is gone
   // (ContentStore::use); empty: there are no files.
   std::function<std::shared_ptr<const void>(std::vector<std::string> sha256s)> use_files = {};
+  // Takes a completed event before it is put (FileFetcher::note); what it gives is told what became
+  // of it: true: it is durable, false: it never will be. Empty: no links are fetched.
+  using LinkTicket = std::function<void(bool is_stored)>;
+  std::function<LinkTicket(const v1::Event& event)> note_links = {};
   // The disk failed, or another collector uses our name (kFailedPrecondition, told once): the
   // service must end.
   std::function<void(const Status&)> on_fatal;
@@ -101,8 +105,9 @@ class QueueBroker final : public Broker {
   void report_absence();
   void set_made_key(v1::Event& event);
   using FileUse = std::shared_ptr<const void>;
-  void submit_awaited(CompleteEvent complete, PendingEvent pending, FileUse use);
-  void submit_unawaited(CompleteEvent complete, PendingEvent pending);
+  using LinkTicket = QueueBrokerOptions::LinkTicket;
+  void submit_awaited(CompleteEvent complete, PendingEvent pending, FileUse use, LinkTicket links);
+  void submit_unawaited(CompleteEvent complete, PendingEvent pending, const LinkTicket& links);
   using DueAnswer = std::pair<FlightPointer, Answer>;
 
   // Gives the answer where the client does not even take the event.

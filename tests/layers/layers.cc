@@ -48,6 +48,7 @@ const std::vector<Owner>& foreign_owners() {
       {"zmq", {"base/zmq_", "base/curve_keys", "tests/"}},
       {"amqp", {"queue/client/", "tests/"}},
       {"libxml/", {"base/xml_", "tests/"}},
+      {"curl/", {"collector/fetch/"}},
       {"libxslt/", {"base/xml_", "tests/"}},
       {"toml++/", {"base/config", "tests/"}},
       {"CLI/", {"base/service", "admin/", "tests/", "adapters/"}},
