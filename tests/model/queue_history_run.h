@@ -191,6 +191,12 @@ class History {
       fail(fmt::format("{} answers to one request", frames.size()));
       return std::nullopt;
     }
+    if (is_doomed_ && disk_.has_failed() &&
+        frames.front().refused().reason() == v1::REFUSAL_REASON_FULL) {
+      // No segment could be made ahead, and what copies messages was refused, at a place of which
+      // the answer does not tell: as if there were none.
+      return std::nullopt;
+    }
     if (is_doomed_) first_state_ = answered_state_;
     return frames.front();
   }
