@@ -3,7 +3,8 @@
 //
 // Buffers of messages are made by one thread and freed by another, so what the threads keep for
 // themselves fills up over hours; it is bounded. What a burst has left behind goes back to the
-// system every ten seconds; else each larger burst raises for good what the service is seen to hold.
+// system every ten seconds; else each larger burst raises for good what the service is seen to
+// hold.
 #pragma once
 
 #include <cstddef>
