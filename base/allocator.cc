@@ -1,19 +1,31 @@
 #include "base/allocator.h"
 
+#include <algorithm>
 #include <chrono>
+#include <deque>
 
 #include "base/mutex.h"
 
 // Of gperftools' C interface; null where tcmalloc is not linked.
 extern "C" {
 [[gnu::weak]] int MallocExtension_SetNumericProperty(const char* property, size_t value);
-[[gnu::weak]] void MallocExtension_ReleaseFreeMemory();
+[[gnu::weak]] int MallocExtension_GetNumericProperty(const char* property, size_t* value);
+[[gnu::weak]] void MallocExtension_ReleaseToSystem(size_t num_bytes);
 }
 
 namespace verbatim::base {
 namespace {
 
-constexpr std::chrono::seconds kReleaseInterval{10};
+constexpr std::chrono::seconds kLookInterval{10};
+// What was free at each of so many looks is not needed; what a burst a moment ago has used is
+// wanted again by the next one, and each page that comes back costs a fault.
+constexpr size_t kLookCount = 6;
+
+size_t free_bytes() {
+  size_t bytes = 0;
+  MallocExtension_GetNumericProperty("tcmalloc.pageheap_free_bytes", &bytes);
+  return bytes;
+}
 
 void run(const std::stop_token& stop) {
   Mutex mutex;
@@ -22,12 +34,19 @@ void run(const std::stop_token& stop) {
     MutexLock lock(mutex);
     stopped.notify_all();
   });
+  std::deque<size_t> looks;
   while (true) {
     {
       MutexLock lock(mutex);
-      if (stopped.wait_for(mutex, kReleaseInterval, [&] { return stop.stop_requested(); })) return;
+      if (stopped.wait_for(mutex, kLookInterval, [&] { return stop.stop_requested(); })) return;
     }
-    MallocExtension_ReleaseFreeMemory();
+    looks.push_back(free_bytes());
+    if (looks.size() < kLookCount) continue;
+    const size_t unused = *std::min_element(looks.begin(), looks.end());
+    looks.pop_front();
+    if (unused == 0) continue;
+    MallocExtension_ReleaseToSystem(unused);
+    for (size_t& bytes : looks) bytes -= unused;
   }
 }
 
@@ -35,7 +54,8 @@ void run(const std::stop_token& stop) {
 
 AllocatorCare::AllocatorCare(size_t thread_caches_max_bytes) {
   if (MallocExtension_SetNumericProperty == nullptr) return;
-  if (MallocExtension_ReleaseFreeMemory == nullptr) return;
+  if (MallocExtension_GetNumericProperty == nullptr) return;
+  if (MallocExtension_ReleaseToSystem == nullptr) return;
   MallocExtension_SetNumericProperty("tcmalloc.max_total_thread_cache_bytes",
                                      thread_caches_max_bytes);
   thread_ = std::jthread(run);

@@ -2,9 +2,9 @@
 // linked with tcmalloc (the builds with a sanitizer) has nothing to do.
 //
 // Buffers of messages are made by one thread and freed by another, so what the threads keep for
-// themselves fills up over hours; it is bounded. What a burst has left behind goes back to the
-// system every ten seconds; else each larger burst raises for good what the service is seen to
-// hold.
+// themselves fills up over hours; it is bounded. What a burst has left behind and nobody has
+// used for a minute goes back to the system; else each larger burst raises for good what the
+// service is seen to hold.
 #pragma once
 
 #include <cstddef>
