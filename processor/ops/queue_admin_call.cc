@@ -4,6 +4,7 @@
 
 #include <chrono>
 
+#include "base/grpc_status.h"
 #include "base/net_address.h"
 
 namespace verbatim::processor {
@@ -20,6 +21,16 @@ Result<std::unique_ptr<QueueAdminStub>> connect_admin(const std::string& address
   }
   return v1::QueueAdmin::NewStub(
       grpc::CreateChannel(parsed.to_grpc(), grpc::InsecureChannelCredentials()));
+}
+
+Result<v1::ListQueuesResponse> list_queues(QueueAdminStub& stub, const std::string& queue) {
+  grpc::ClientContext context;
+  prepare_admin_call(context);
+  v1::ListQueuesRequest request;
+  request.set_queue(queue);
+  v1::ListQueuesResponse response;
+  RETURN_IF_ERROR(base::from_grpc(stub.ListQueues(&context, request, &response)));
+  return response;
 }
 
 void prepare_admin_call(grpc::ClientContext& context) {

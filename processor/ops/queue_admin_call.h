@@ -15,6 +15,9 @@ using QueueAdminStub = v1::QueueAdmin::Stub;
 // keys).
 Result<std::unique_ptr<QueueAdminStub>> connect_admin(const std::string& address);
 
+// The queue and what belongs to it. Errors: those of the call.
+Result<v1::ListQueuesResponse> list_queues(QueueAdminStub& stub, const std::string& queue);
+
 // Names the caller; the call takes at most 2 s.
 void prepare_admin_call(grpc::ClientContext& context);
 

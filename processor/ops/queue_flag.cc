@@ -11,12 +11,7 @@ namespace verbatim::processor {
 namespace {
 
 Result<bool> is_held(QueueAdminStub& stub, const std::string& queue) {
-  grpc::ClientContext context;
-  prepare_admin_call(context);
-  v1::ListQueuesRequest request;
-  request.set_queue(queue);
-  v1::ListQueuesResponse response;
-  RETURN_IF_ERROR(base::from_grpc(stub.ListQueues(&context, request, &response)));
+  ASSIGN_OR_RETURN(const v1::ListQueuesResponse response, list_queues(stub, queue));
   for (const auto& one : response.queues()) {
     if (one.name() == queue) return one.is_held();
   }

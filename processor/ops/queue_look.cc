@@ -12,12 +12,7 @@ namespace verbatim::processor {
 namespace {
 
 Result<QueueFacts> list(QueueAdminStub& stub, const std::string& queue) {
-  grpc::ClientContext context;
-  prepare_admin_call(context);
-  v1::ListQueuesRequest request;
-  request.set_queue(queue);
-  v1::ListQueuesResponse response;
-  RETURN_IF_ERROR(base::from_grpc(stub.ListQueues(&context, request, &response)));
+  ASSIGN_OR_RETURN(const v1::ListQueuesResponse response, list_queues(stub, queue));
   QueueFacts facts;
   bool is_there = false;
   for (const auto& one : response.queues()) {

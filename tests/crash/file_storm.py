@@ -142,7 +142,9 @@ def main():
         for uploader in uploaders:
             uploader.start()
         kills = rage(pipeline, rounds, chance, uploaders)
-        time.sleep(2)
+        sent = [len(uploader.sent) for uploader in uploaders]
+        wait_until(lambda: all(len(uploader.sent) > before for uploader, before in zip(uploaders, sent)), 60,
+                   "each uploader to go on after the last kill")
         is_over.set()
         for uploader in uploaders:
             uploader.join(180)
