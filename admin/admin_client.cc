@@ -192,13 +192,19 @@ Result<v1::DestroyDeadLettersResponse> AdminClient::destroy_dead_letters(
 }
 
 Result<v1::TrimJournalResponse> AdminClient::trim_journal(const v1::TrimJournalRequest& request) {
-  return stubs_->ask_queue<v1::TrimJournalResponse>(&v1::QueueAdmin::Stub::TrimJournal, request);
+  // One after the other, as much as was asked for.
+  return stubs_->call(ServiceKind::kQueue, *stubs_->queue, &v1::QueueAdmin::Stub::TrimJournal,
+                      request, kScanTimeout);
 }
 
 Result<v1::ListAlarmsResponse> AdminClient::list_alarms(ServiceKind kind,
                                                         const v1::ListAlarmsRequest& request) {
   if (kind == ServiceKind::kProcessor) {
     return stubs_->call(kind, *stubs_->processor, &v1::ProcessorAdmin::Stub::ListAlarms, request,
+                        stubs_->timeout);
+  }
+  if (kind == ServiceKind::kCollector) {
+    return stubs_->call(kind, *stubs_->collector, &v1::CollectorAdmin::Stub::ListAlarms, request,
                         stubs_->timeout);
   }
   return stubs_->ask_queue<v1::ListAlarmsResponse>(&v1::QueueAdmin::Stub::ListAlarms, request);
@@ -208,6 +214,10 @@ Result<v1::ListAuditResponse> AdminClient::list_audit(ServiceKind kind,
                                                       const v1::ListAuditRequest& request) {
   if (kind == ServiceKind::kProcessor) {
     return stubs_->call(kind, *stubs_->processor, &v1::ProcessorAdmin::Stub::ListAudit, request,
+                        stubs_->timeout);
+  }
+  if (kind == ServiceKind::kCollector) {
+    return stubs_->call(kind, *stubs_->collector, &v1::CollectorAdmin::Stub::ListAudit, request,
                         stubs_->timeout);
   }
   return stubs_->ask_queue<v1::ListAuditResponse>(&v1::QueueAdmin::Stub::ListAudit, request);
@@ -228,6 +238,21 @@ Result<v1::TransferProgress> AdminClient::transfer(const v1::TransferRequest& re
 Result<v1::ListSourcesResponse> AdminClient::list_sources() {
   return stubs_->call(ServiceKind::kCollector, *stubs_->collector,
                       &v1::CollectorAdmin::Stub::ListSources, v1::ListSourcesRequest(),
+                      stubs_->timeout);
+}
+Result<v1::GetComplianceResponse> AdminClient::get_compliance() {
+  return stubs_->call(ServiceKind::kCollector, *stubs_->collector,
+                      &v1::CollectorAdmin::Stub::GetCompliance, v1::GetComplianceRequest(),
+                      stubs_->timeout);
+}
+Result<v1::ChangeComplianceResponse> AdminClient::change_compliance(
+    const v1::ChangeComplianceRequest& request) {
+  return stubs_->call(ServiceKind::kCollector, *stubs_->collector,
+                      &v1::CollectorAdmin::Stub::ChangeCompliance, request, stubs_->timeout);
+}
+Result<v1::ListServersResponse> AdminClient::list_servers() {
+  return stubs_->call(ServiceKind::kCollector, *stubs_->collector,
+                      &v1::CollectorAdmin::Stub::ListServers, v1::ListServersRequest(),
                       stubs_->timeout);
 }
 

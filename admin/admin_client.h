@@ -45,7 +45,6 @@ class AdminClient {
   Result<v1::DestroyDeadLettersResponse> destroy_dead_letters(
       const v1::DestroyDeadLettersRequest& request);
   Result<v1::TrimJournalResponse> trim_journal(const v1::TrimJournalRequest& request);
-  // Of the queue or the processor.
   Result<v1::ListAlarmsResponse> list_alarms(ServiceKind kind,
                                              const v1::ListAlarmsRequest& request);
   Result<v1::ListAuditResponse> list_audit(ServiceKind kind, const v1::ListAuditRequest& request);
@@ -57,6 +56,10 @@ class AdminClient {
   Result<v1::TransferProgress> transfer(const v1::TransferRequest& request,
                                         const OnProgress& on_progress);
   Result<v1::ListSourcesResponse> list_sources();
+  Result<v1::GetComplianceResponse> get_compliance();
+  Result<v1::ChangeComplianceResponse> change_compliance(
+      const v1::ChangeComplianceRequest& request);
+  Result<v1::ListServersResponse> list_servers();
   // A recount reads every stored row: bounded by ten minutes.
   Result<v1::GetAccountingResponse> get_accounting(bool recount);
   Result<v1::ListAdaptersResponse> list_adapters();

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "admin/collector/collector_grammar.h"
 #include "admin/processor/processor_grammar.h"
 #include "admin/queue/queue_grammar.h"
 #include "admin/status_report.h"
@@ -25,6 +26,8 @@ Examples:
   verbatimctl queues peek events -n 5     what waits first (metadata only)
   verbatimctl queues --help               all about queues; the same for dead-letters, alarms, audit
   verbatimctl alarms list                 what needs a person?
+  verbatimctl doctor                      why is chat slow or blocked, and what to do?
+  verbatimctl profiles --help             who is asked about which events; the same for servers, assignments
   verbatimctl holds --help                what must not be deleted; the same for staging, drain
   verbatimctl dead-letters list events    what could not be consumed, and why?
   verbatimctl events tail --follow        what comes in, as it comes in (metadata only)
@@ -178,6 +181,15 @@ void add_keys(CLI::App& app, Values& values) {
   });
 }
 
+constexpr const char* kQuarantineFooter = R"(
+What an adapter has refused for good is kept for it, and counts as quarantined, not as archived. REASON is what the
+adapter said. Mend the adapter, then release: the events come to it again, marked late; what it refuses again stays.
+
+Examples:
+  verbatimctl quarantine list --adapter xml
+  verbatimctl quarantine release xml 4711 4712 --reason "ticket 4711"
+  verbatimctl quarantine release xml --all --reason "ticket 4711: adapter mended")";
+
 void add_release(CLI::App& quarantine, Values& values) {
   CLI::App* release = quarantine.add_subcommand(
       "release",
@@ -210,6 +222,7 @@ void add_release(CLI::App& quarantine, Values& values) {
 
 void add_quarantine(CLI::App& app, Values& values) {
   CLI::App* quarantine = add_noun(app, "quarantine", "Events that an adapter refused for good");
+  quarantine->footer(kQuarantineFooter);
   CLI::App* list = quarantine->add_subcommand("list", "Which, why and since when");
   list->add_option("--adapter", values.adapter, "Only of this adapter")->type_name("ADAPTER");
   list->callback([&values] {
@@ -230,6 +243,8 @@ batch number and what to do. It reads only, needs no service, and may run while 
 One thing no folder can tell of itself: that its newest batches were cut off, or all was written anew. Say what you know:
   --last 12:DIGEST         the last line of an earlier run, kept where the owner of the archive cannot write
   --ask-processor xml      the processor knows the last batch that adapter xml has acknowledged, and its digest
+Without them "untouched" means: as far as a folder alone can tell. A folder without manifests is a problem, but where
+the processor, asked, knows of no batch.
 A folder whose older batches were moved away on purpose begins later: --first 5000.
 
 Examples:
@@ -274,10 +289,6 @@ void add_verify(CLI::App& app, Values& values) {
 }
 
 void add_the_rest(CLI::App& app, Values& values) {
-  CLI::App* sources = add_noun(app, "sources", "Where events come from");
-  sources->add_subcommand("list", "Link state and counters of every source")->callback([&values] {
-    values.line.remote = list_sources;
-  });
   CLI::App* config = add_noun(app, "config", "The configuration file");
   CLI::App* check = config->add_subcommand(
       "check", "Reads FILE as the services do and says what is wrong: file:line: key: reason");
@@ -311,6 +322,9 @@ ParsedCommandLine parse_command_line(int argc, const char* const* argv) {
   add_quarantine(app, values);
   CLI::App* adapters = app.get_subcommand("adapters");
   add_processor_nouns(app, *adapters, [&values](std::function<int(CommandContext&)> command) {
+    values.line.remote = std::move(command);
+  });
+  add_collector_nouns(app, [&values](std::function<int(CommandContext&)> command) {
     values.line.remote = std::move(command);
   });
   add_verify(app, values);

@@ -24,7 +24,9 @@ class ConfigPaths : public testing::Test {
                               config_.mutable_processor()->mutable_data_dir(),
                               config_.mutable_adapter_xml()->mutable_output_dir(),
                               config_.mutable_adapter_count()->mutable_data_dir(),
-                              config_.mutable_files()->mutable_data_dir()}) {
+                              config_.mutable_files()->mutable_data_dir(),
+                              config_.mutable_policy_ethicalwall()->mutable_data_dir(),
+                              config_.mutable_policy_contentfilter()->mutable_data_dir()}) {
       *path = folder_ + "/deep/down";
     }
   }

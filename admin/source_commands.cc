@@ -8,8 +8,20 @@ namespace verbatim::admin {
 namespace {
 
 Cell link_cell(v1::SourceInfo::LinkState state) {
-  const std::string word = enum_word(v1::SourceInfo::LinkState_Name(state), "LINK_STATE_");
+  const std::string word = enum_name(v1::SourceInfo::LinkState_Name(state), "LINK_STATE_");
   return {word, state == v1::SourceInfo::LINK_STATE_ACTIVE ? Mood::kGood : Mood::kDim};
+}
+
+// Nothing where no directory is configured.
+std::string people_line(const v1::DirectoryInfo& info) {
+  if (info.kind().empty()) return {};
+  std::string line = "People by " + info.kind() + ": " + human_count(info.person_count()) +
+                     " known, " + human_count(info.found_count()) + " found, " +
+                     human_count(info.unknown_count()) + " unknown, " +
+                     human_count(info.failed_count()) + " not looked up, " +
+                     human_count(info.stale_count()) + " stale";
+  if (!info.problem().empty()) line += "; PROBLEM: " + printable(info.problem());
+  return line + "\n";
 }
 
 }  // namespace
@@ -55,7 +67,10 @@ int list_sources(CommandContext& context) {
   print_text("\nProfile " + printable(answer->profile()) + "; queue " +
              (answer->is_queue_connected() ? "connected" : "NOT connected") + "; outbox " +
              human_count(answer->outbox().event_count()) + " events, " +
-             human_bytes(answer->outbox().bytes()) + "\n");
+             human_bytes(answer->outbox().bytes()) + "\n" + people_line(answer->directory()) +
+             "Attempts: " + human_count(answer->open_attempt_count()) +
+             " wait for their confirmation, " + human_count(answer->unconfirmed_count()) +
+             " never had one\n");
   return kExitOk;
 }
 

@@ -69,6 +69,7 @@ void ask_collector(v1::StatusReport& report, AdminClient& client) {
   take_answer(state, client.list_sources(), [&](v1::ListSourcesResponse answer) {
     *report.mutable_collector() = std::move(answer);
   });
+  ask_alarms(report, client, ServiceKind::kCollector, state);
 }
 
 // Each down service in one line; the advice below the first line of an error once, for the last.

@@ -186,9 +186,13 @@ std::string printable(std::string_view text) {
   return result;
 }
 
-std::string enum_word(std::string_view name, std::string_view prefix) {
+std::string enum_name(std::string_view name, std::string_view prefix) {
   if (name.substr(0, prefix.size()) == prefix) name.remove_prefix(prefix.size());
-  std::string word(name);
+  return std::string(name);
+}
+
+std::string enum_word(std::string_view name, std::string_view prefix) {
+  std::string word = enum_name(name, prefix);
   for (char& letter : word) {
     letter =
         letter == '_' ? ' ' : static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));

@@ -34,6 +34,9 @@ Result<int64_t> parse_utc_ns(std::string_view text);
 // and broken UTF-8 are shown as escapes, so that no name can move the cursor or colour the screen.
 std::string printable(std::string_view text);
 
+// "GONE" for "LINK_STATE_GONE" and the prefix "LINK_STATE_", as the guide writes it.
+std::string enum_name(std::string_view name, std::string_view prefix);
+
 // "joined" for "EVENT_KIND_JOINED" and the prefix "EVENT_KIND_".
 std::string enum_word(std::string_view name, std::string_view prefix);
 

@@ -34,6 +34,11 @@ TEST(Text, AgesTakeTheTwoUnitsThatMatter) {
   EXPECT_EQ(human_age(273'600'000), "3 d 4 h");
 }
 
+TEST(Text, StatesOfALinkAreWrittenAsTheGuideWritesThem_C090) {
+  EXPECT_EQ(enum_name("LINK_STATE_GONE", "LINK_STATE_"), "GONE");
+  EXPECT_EQ(enum_word("DECISION_PASS_CHANGED", "DECISION_"), "pass changed");
+}
+
 TEST(Text, TimesAreUtcWithMilliseconds) {
   EXPECT_EQ(utc_time(0), "-");
   EXPECT_EQ(utc_time(1'772'366'405'250'000'000), "2026-03-01 12:00:05.250Z");

@@ -16,10 +16,10 @@ extern "C" {
 namespace verbatim::base {
 namespace {
 
-constexpr std::chrono::seconds kLookInterval{10};
+constexpr std::chrono::seconds kLookInterval{1};
 // What was free at each of so many looks is not needed; what a burst a moment ago has used is
 // wanted again by the next one, and each page that comes back costs a fault.
-constexpr size_t kLookCount = 6;
+constexpr size_t kLookCount = 10;
 
 size_t free_bytes() {
   size_t bytes = 0;

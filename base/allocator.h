@@ -3,7 +3,7 @@
 //
 // Buffers of messages are made by one thread and freed by another, so what the threads keep for
 // themselves fills up over hours; it is bounded. What a burst has left behind and nobody has
-// used for a minute goes back to the system; else each larger burst raises for good what the
+// used for ten seconds goes back to the system; else each larger burst raises for good what the
 // service is seen to hold.
 #pragma once
 

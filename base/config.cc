@@ -240,20 +240,27 @@ void fill_empty_lists(v1::Config& config) {
 
 }  // namespace
 
-Result<v1::Config> parse_config(std::string_view text, const std::string& name,
-                                ConfigOrigin* origin) {
-  ConfigOrigin own;
-  ConfigOrigin& places = origin == nullptr ? own : *origin;
-  places = ConfigOrigin(name);
-  v1::Config config;
-  apply_defaults(config);
+Status read_toml(std::string_view text, const std::string& name, Message& message,
+                 ConfigOrigin& origin) {
+  origin = ConfigOrigin(name);
+  message.Clear();
+  apply_defaults(message);
   try {
     const toml::table table = toml::parse(text, name);
-    RETURN_IF_ERROR(Reader(name, places).read_table(table, config, ""));
+    RETURN_IF_ERROR(Reader(name, origin).read_table(table, message, ""));
   } catch (const toml::parse_error& error) {
     return invalid_argument(name + ":" + std::to_string(error.source().begin.line) +
                             ": not TOML: " + std::string(error.description()));
   }
+  return check_limits(message, origin);
+}
+
+Result<v1::Config> parse_config(std::string_view text, const std::string& name,
+                                ConfigOrigin* origin) {
+  ConfigOrigin own;
+  ConfigOrigin& places = origin == nullptr ? own : *origin;
+  v1::Config config;
+  RETURN_IF_ERROR(read_toml(text, name, config, places));
   fill_empty_lists(config);
   RETURN_IF_ERROR(check_config(config, places));
   return config;

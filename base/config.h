@@ -15,6 +15,10 @@
 #include "base/status.h"
 #include "verbatim/v1/config.pb.h"
 
+namespace google::protobuf {
+class Message;
+}
+
 namespace verbatim::base {
 
 // Gives the file's settings over the defaults; the defaults alone for an empty path.
@@ -26,6 +30,12 @@ Result<v1::Config> load_config(const std::string& path, ConfigOrigin* origin = n
 Result<v1::Config> parse_config(std::string_view toml, const std::string& name,
                                 ConfigOrigin* origin = nullptr);
 
+// The same for any message of ours whose fields have the option (verbatim.v1.setting): replaces
+// what `message` holds by its defaults and the text over them, and checks the limits of every
+// setting. Errors: kInvalidArgument "name:line: key: reason".
+Status read_toml(std::string_view toml, const std::string& name, google::protobuf::Message& message,
+                 ConfigOrigin& origin);
+
 // Sets one key: "queue.data_dir=/tmp/x". The value is read as the field's type; a repeated scalar
 // takes a comma-separated list, which replaces what was there. Errors: kInvalidArgument.
 Status apply_override(v1::Config& config, std::string_view assignment,
@@ -35,6 +45,9 @@ Status apply_override(v1::Config& config, std::string_view assignment,
 // contradicts each other: sizes, two listeners on one address, queues that nobody makes. Errors:
 // kInvalidArgument "file:line: key: reason".
 Status check_config(const v1::Config& config, const ConfigOrigin& origin = ConfigOrigin());
+
+// The limits of every setting of any such message, as read_toml() checks them.
+Status check_limits(const google::protobuf::Message& message, const ConfigOrigin& origin);
 
 // Tries the folders of one table, such as "queue", with check_data_dir; nothing to try where there
 // is no such table. Errors: kInvalidArgument "file:line: key: reason".

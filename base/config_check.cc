@@ -41,6 +41,10 @@ Status check_sizes(const v1::Config& config, const ConfigOrigin& origin) {
   RETURN_IF_ERROR(check_at_most(origin, "processor.staging_low_bytes",
                                 processor.staging_low_bytes(), "processor.staging_high_bytes",
                                 processor.staging_high_bytes(), 1));
+  // A source sends again at the earliest when its time for an answer is over.
+  RETURN_IF_ERROR(check_at_most(origin, "collector.event_deadline_ms",
+                                config.collector().event_deadline_ms(),
+                                "queue.source_key_window_ms", queue.source_key_window_ms(), 2));
   for (int i = 0; i < config.collector().xcp_size(); ++i) {
     const std::string key = "collector.xcp." + std::to_string(i) + ".stanza_max_bytes";
     const int64_t stanza_max = config.collector().xcp(i).stanza_max_bytes();
@@ -62,7 +66,9 @@ std::vector<Listener> listeners_of(const v1::Config& config) {
   std::vector<Listener> all{{"queue.listen", config.queue().listen()},
                             {"queue.admin_listen", config.queue().admin_listen()},
                             {"queue.metrics_listen", config.queue().metrics_listen()},
-                            {"collector.admin_listen", collector.admin_listen()}};
+                            {"collector.admin_listen", collector.admin_listen()},
+                            {"collector.metrics_listen", collector.metrics_listen()},
+                            {"collector.policies.listen", collector.policies().listen()}};
   if (collector.grpc().enabled())
     all.push_back({"collector.grpc.listen", collector.grpc().listen()});
   if (collector.zmq().enabled()) all.push_back({"collector.zmq.listen", collector.zmq().listen()});
@@ -116,6 +122,11 @@ Status check_queue_name(const v1::Config& config, const ConfigOrigin& origin,
 }
 
 Status check_queue_names(const v1::Config& config, const ConfigOrigin& origin) {
+  for (int i = 0; i < config.queue().queues_size(); ++i) {
+    if (!config.queue().queues(i).starts_with("verbatim.")) continue;
+    return origin.refuse("queue.queues." + std::to_string(i),
+                         "names that begin with 'verbatim.' are the service's own");
+  }
   RETURN_IF_ERROR(check_queue_name(config, origin, "collector.queue", config.collector().queue(),
                                    config.collector().queue_address()));
   for (int i = 0; i < config.processor().queues_size(); ++i) {
@@ -129,14 +140,19 @@ Status check_queue_names(const v1::Config& config, const ConfigOrigin& origin) {
 
 }  // namespace
 
+Status check_limits(const google::protobuf::Message& message, const ConfigOrigin& origin) {
+  const Status status = check_settings(message, "");
+  if (status.ok()) return status;
+  const std::string& text = status.message();  // "key: reason"
+  return invalid_argument(origin.place_of(text.substr(0, text.find(':'))) + ": " + text);
+}
+
 Status check_config(const v1::Config& config, const ConfigOrigin& origin) {
-  if (const Status status = check_settings(config, ""); !status.ok()) {
-    const std::string& message = status.message();  // "key: reason"
-    return invalid_argument(origin.place_of(message.substr(0, message.find(':'))) + ": " + message);
-  }
+  RETURN_IF_ERROR(check_limits(config, origin));
   RETURN_IF_ERROR(check_sizes(config, origin));
   RETURN_IF_ERROR(check_listeners(config, origin));
   RETURN_IF_ERROR(check_queue_security(config, origin));
+  RETURN_IF_ERROR(check_plain_links(config, origin));
   return check_queue_names(config, origin);
 }
 

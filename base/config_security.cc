@@ -113,4 +113,23 @@ Status check_queue_security(const v1::Config& config, const ConfigOrigin& origin
   return {};
 }
 
+Status check_plain_links(const v1::Config& config, const ConfigOrigin& origin) {
+  for (int i = 0; i < config.collector().xcp_size(); ++i) {
+    const v1::XcpSource& xcp = config.collector().xcp(i);
+    const std::string key = "collector.xcp." + std::to_string(i) + ".listen";
+    const Result<NetAddress> address = parse_net_address(xcp.listen());
+    if (!address || address->kind != NetAddress::Kind::kTcp ||
+        xcp.listen().find("://") != std::string::npos) {
+      return origin.refuse(key, "expected host:port, not \"" + xcp.listen() + "\"");
+    }
+    if (is_loopback(*address) || xcp.plain() == "accepted") continue;
+    return origin.refuse(
+        key,
+        "the link is plain TCP, so it listens on loopback only, not on \"" + xcp.listen() +
+            "\": put a tunnel before it (stunnel, docs/operations.md), or, where nobody else can "
+            "read or join in, say plain = \"accepted\" beside it");
+  }
+  return {};
+}
+
 }  // namespace verbatim::base

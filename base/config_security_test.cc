@@ -42,6 +42,30 @@ TEST(ConfigSecurityTest, PlainListensOnLoopbackOnly) {
   }
 }
 
+std::string xcp(const std::string& listen, const std::string& rest = {}) {
+  return "[[collector.xcp]]\nname = \"node1\"\ncomponent = \"op-a.b\"\nsecret = \"s\"\nlisten = "
+         "\"" +
+         listen + "\"\n" + rest;
+}
+
+TEST(ConfigSecurityTest, APlainLinkListensBeyondLoopbackOnlyWhereThatIsAccepted) {
+  for (const char* listen :
+       {"0.0.0.0:7999", "10.0.8.2:7999", "[::]:7999", "collector.example:7999"}) {
+    const std::string refusal = error_of(xcp(listen));
+    EXPECT_TRUE(refusal.starts_with("v.toml:5: collector.xcp.0.listen: the link is plain TCP"))
+        << refusal;
+    EXPECT_TRUE(says(refusal, "stunnel") && says(refusal, "plain = \"accepted\"")) << refusal;
+    EXPECT_EQ(error_of(xcp(listen, "plain = \"accepted\"\n")), "");
+    EXPECT_NE(error_of(xcp(listen, "plain = \"loopback\"\n")), "");
+  }
+  for (const char* listen : {"127.0.0.1:7999", "localhost:0", "[::1]:7999"}) {
+    EXPECT_EQ(error_of(xcp(listen)), "") << listen;
+  }
+  for (const char* listen : {"", "7999", "tcp://127.0.0.1:7999", "ipc:///x", "@queue"}) {
+    EXPECT_NE(error_of(xcp(listen, "plain = \"accepted\"\n")), "") << listen;
+  }
+}
+
 TEST(ConfigSecurityTest, ClientsAreNamedKeysEachOfItsOwn) {
   EXPECT_EQ(error_of(service(client("a", kOne) + client("b", kTwo))), "");
   EXPECT_TRUE(says(error_of(service(client("a", kOne) + client("a", kTwo))), "is there twice"));

@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include "tests/support/fault_file_system.h"
+#include "verbatim/v1/policy_rules.pb.h"
 
 namespace verbatim::base {
 namespace {
@@ -115,6 +116,11 @@ TEST(ConfigTest, SettingsThatContradictEachOtherAreRefused) {
       error_of("[queue]\nsegment_bytes = 1048576"),
       "v.toml:2: queue.segment_bytes: queue.message_max_bytes=4194304 must be at most 1/16 of "
       "queue.segment_bytes=1048576");
+  EXPECT_EQ(error_of("[queue]\nsource_key_window_ms = 30000"),
+            "v.toml:2: queue.source_key_window_ms: collector.event_deadline_ms=20000 must be at "
+            "most 1/2 of queue.source_key_window_ms=30000");
+  EXPECT_EQ(error_of("[queue]\nqueues = [\"events\", \"verbatim.x\"]"),
+            "v.toml:2: queue.queues.1: names that begin with 'verbatim.' are the service's own");
   EXPECT_EQ(error_of("[collector]\nqueue = \"other\""),
             "v.toml:2: collector.queue: collector.queue=\"other\" is not in queue.queues");
   EXPECT_TRUE(
@@ -206,6 +212,25 @@ TEST(CheckDataDirTest, AFullDiskIsNoWrongFolder) {
       {.nth = 1, .error_number = ENOSPC, .is_sticky = true, .kinds = {testing::IoKind::kWrite}});
   EXPECT_TRUE(check_data_dir(disk, "/a/b").ok());
   EXPECT_TRUE(disk.list_directory("/a/b")->empty());
+}
+
+TEST(ConfigTest, AnyMessageWithSettingsCanBeReadFromToml) {
+  v1::WallRules rules;
+  ConfigOrigin origin;
+  ASSERT_TRUE(
+      read_toml("[[rules]]\nname = \"wall\"\naction = \"block\"\na = { groups = [\"g\"] }\n",
+                "wall.toml", rules, origin)
+          .ok());
+  EXPECT_EQ(rules.precedence(), "deny");
+  EXPECT_EQ(rules.rules(0).direction(), "both");
+  EXPECT_EQ(rules.rules(0).a().groups(0), "g");
+  EXPECT_EQ(origin.place_of("rules.0.a"), "wall.toml:4");
+  EXPECT_EQ(read_toml("[[rules]]\nname = \"wall\"\naction = \"blok\"\n", "wall.toml", rules, origin)
+                .message(),
+            "wall.toml:3: rules.0.action: expected one of block, allow, notify, not \"blok\"");
+  const std::string twice = "[[rules]]\nname = \"w\"\naction = \"block\"\n";
+  EXPECT_EQ(read_toml(twice + twice, "wall.toml", rules, origin).message(),
+            "wall.toml:5: rules.1.name: the name \"w\" is there twice");
 }
 
 }  // namespace

@@ -7,8 +7,11 @@
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
+#include <mutex>
+#include <shared_mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace verbatim {
 namespace {
@@ -17,6 +20,11 @@ struct Armed {
   std::string name;
   uint64_t nth = 1;
 };
+
+// Passages hold it shared, so that whoever changes the hook waits for them.
+std::shared_mutex hook_mutex;
+FaultPointHook hook;
+std::atomic<bool> has_hook = false;
 
 Armed read_environment() {
   Armed armed;
@@ -34,7 +42,17 @@ Armed read_environment() {
 
 }  // namespace
 
+void set_fault_point_hook(FaultPointHook next) {
+  const std::unique_lock lock(hook_mutex);
+  hook = std::move(next);
+  has_hook = hook != nullptr;
+}
+
 void pass_fault_point(const char* name) {
+  if (has_hook) {
+    const std::shared_lock lock(hook_mutex);
+    if (hook) hook(name);
+  }
   static const Armed armed = read_environment();
   static std::atomic<uint64_t> passage_count = 0;
   if (armed.name != name) return;

@@ -51,15 +51,23 @@ void raise_descriptor_limit() {
   }
 }
 
+constexpr const char* kCommonHelp = R"(
+
+Settings with their defaults and limits: deploy/verbatim.toml. Ends on SIGTERM and SIGINT, once
+everything is on disk. Exit codes: 0 ended when it was told to; 1 failed, the last line of the log
+says why; 2 wrong flags or configuration.)";
+
 }  // namespace
 
 std::string_view version() { return VERBATIM_VERSION; }
 
-StartResult start_service(const std::string& service_name, int argc, const char* const* argv) {
+StartResult start_service(const std::string& service_name, int argc, const char* const* argv,
+                          const std::string& help) {
   StartArguments arguments;
   ServiceFlags& flags = arguments.flags;
   CLI::App app{service_name + " " + std::string(version()), service_name};
   app.set_version_flag("--version", service_name + " " + std::string(version()));
+  app.footer(help + kCommonHelp);
   app.add_option("--config", flags.config_path,
                  "configuration file (TOML); built-in defaults without")
       ->type_name("FILE");

@@ -43,7 +43,9 @@ struct StartResult {
 
 // Reads the flags (--config, --set, --log-level, --version, --help), loads the configuration and
 // sets up the log. Exit codes: 0 after --help and --version, 2 after a wrong flag or configuration;
-// what is to say has been printed.
-StartResult start_service(const std::string& service_name, int argc, const char* const* argv);
+// what is to say has been printed. `help` stands below the flags: what the program does, its tables
+// of the configuration, further commands; lines of at most 100 characters.
+StartResult start_service(const std::string& service_name, int argc, const char* const* argv,
+                          const std::string& help);
 
 }  // namespace verbatim::base

@@ -16,7 +16,8 @@ namespace {
 
 StartResult start(std::vector<const char*> arguments) {
   arguments.insert(arguments.begin(), "verbatim-test");
-  return start_service("verbatim-test", static_cast<int>(arguments.size()), arguments.data());
+  return start_service("verbatim-test", static_cast<int>(arguments.size()), arguments.data(),
+                       "Tests what every service has in common.");
 }
 
 TEST(ServiceTest, FlagsReachTheConfiguration) {

@@ -17,6 +17,13 @@ sigset_t stop_signals() {
   return set;
 }
 
+sigset_t reload_signal() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGHUP);
+  return set;
+}
+
 // The next one ends the process in the system's usual way.
 void let_next_signal_kill() {
   const sigset_t set = stop_signals();
@@ -29,6 +36,17 @@ void install_signal_handlers() {
   const sigset_t set = stop_signals();
   CHECK(pthread_sigmask(SIG_BLOCK, &set, nullptr) == 0, "cannot block signals");
   CHECK(::signal(SIGPIPE, SIG_IGN) != SIG_ERR, "cannot ignore SIGPIPE");
+}
+
+void install_reload_signal() {
+  const sigset_t set = reload_signal();
+  CHECK(pthread_sigmask(SIG_BLOCK, &set, nullptr) == 0, "cannot block signals");
+}
+
+bool take_reload_signal() {
+  const sigset_t set = reload_signal();
+  const timespec at_once{};
+  return sigtimedwait(&set, nullptr, &at_once) == SIGHUP;
 }
 
 int wait_for_stop_signal() {

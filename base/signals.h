@@ -1,4 +1,5 @@
-// How a service is asked to stop: SIGTERM or SIGINT, taken by its main thread.
+// How a service is asked to stop, SIGTERM or SIGINT, and to read its files anew, SIGHUP; taken by
+// its main thread.
 #pragma once
 
 #include <chrono>
@@ -13,5 +14,11 @@ void install_signal_handlers();
 int wait_for_stop_signal();
 // As above, but gives up after the time, or when another signal comes, with 0.
 int wait_for_stop_signal(std::chrono::milliseconds timeout);
+
+// For services that read files anew on SIGHUP: blocks it for this thread and all that it starts
+// later. Call it beside install_signal_handlers().
+void install_reload_signal();
+// True once after a SIGHUP; does not wait.
+bool take_reload_signal();
 
 }  // namespace verbatim::base

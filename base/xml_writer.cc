@@ -1,8 +1,8 @@
 #include "base/xml_writer.h"
 
-#include <libxml/xmlwriter.h>
-
-#include <string>
+#include <array>
+#include <cstdint>
+#include <cstring>
 #include <utility>
 
 #include "base/check.h"
@@ -11,108 +11,148 @@
 namespace verbatim::base {
 namespace {
 
-const xmlChar* as_xml(const std::string& text) {
-  return reinterpret_cast<const xmlChar*>(text.c_str());
+constexpr size_t kBufferSize = size_t{32} * 1024;
+
+// True for each byte that is written as it is.
+using PlainBytes = std::array<bool, 256>;
+
+constexpr PlainBytes all_but(std::string_view escaped) {
+  PlainBytes plain{};
+  for (bool& is_plain : plain) is_plain = true;
+  for (const char c : escaped) plain[static_cast<unsigned char>(c)] = false;
+  return plain;
 }
 
+constexpr PlainBytes kPlainInText = all_but("<>&\"\r");
+constexpr PlainBytes kPlainInAttribute = all_but("<>&\"\r\n\t");
+
 // `value` itself where XML can carry it, else a copy in `changed`.
-const std::string& legal_text(const std::string& value, std::string& changed) {
+std::string_view legal_text(std::string_view value, std::string& changed) {
   if (is_xml_text(value)) return value;
   changed = to_xml_text(value).text;
   return changed;
 }
 
-void ignore_library_message(void*, const char*, ...) {}
+// True for eight bytes that are written as they are everywhere: no markup, no quote, no control.
+bool is_plain_word(const char* at) {
+  constexpr uint64_t kOnes = 0x0101010101010101;
+  constexpr uint64_t kHighBits = 0x8080808080808080;
+  // The high bit of some byte is set where a byte is 0, or where one is below `bound`.
+  const auto has_zero = [](uint64_t word) { return (word - kOnes) & ~word & kHighBits; };
+  const auto has_below = [](uint64_t word, uint64_t bound) {
+    return (word - kOnes * bound) & ~word & kHighBits;
+  };
+  uint64_t word = 0;
+  std::memcpy(&word, at, sizeof(word));
+  // '<' and '>' differ in bit 1 only, '"' and '&' in bit 2.
+  return (has_zero((word | kOnes * 0x02) ^ kOnes * '>') |
+          has_zero((word | kOnes * 0x04) ^ kOnes * '&') | has_below(word, 0x20)) == 0;
+}
+
+std::string_view escaped(char c) {
+  switch (c) {
+    case '<':
+      return "&lt;";
+    case '>':
+      return "&gt;";
+    case '&':
+      return "&amp;";
+    case '"':
+      return "&quot;";
+    case '\r':
+      return "&#13;";
+    case '\n':
+      return "&#10;";
+    default:
+      return "&#9;";
+  }
+}
+
+void append_text(std::string& out, std::string_view value, const PlainBytes& plain) {
+  std::string changed;
+  const std::string_view legal = legal_text(value, changed);
+  size_t begin = 0;
+  for (size_t at = 0; at < legal.size(); ++at) {
+    while (legal.size() - at > sizeof(uint64_t) && is_plain_word(legal.data() + at)) {
+      at += sizeof(uint64_t);
+    }
+    if (plain[static_cast<unsigned char>(legal[at])]) continue;
+    out.append(legal, begin, at - begin);
+    out += escaped(legal[at]);
+    begin = at + 1;
+  }
+  out.append(legal, begin);
+}
 
 }  // namespace
 
-struct XmlWriter::State {
-  Sink sink;
-  Status status;
-  xmlTextWriterPtr writer = nullptr;
-  int depth = 0;
-  bool has_ended = false;
-
-  ~State() {
-    // What was not finished is not wanted: the library would hand it to the sink now.
-    if (status.ok()) status = cancelled("the writer was given up");
-    xmlFreeTextWriter(writer);
-  }
-
-  // libxml2's output callbacks; -1 tells it to stop.
-  static int write(void* context, const char* bytes, int size) {
-    State& state = *static_cast<State*>(context);
-    if (!state.status.ok()) return -1;
-    state.status = state.sink(std::string_view(bytes, static_cast<size_t>(size)));
-    return state.status.ok() ? size : -1;
-  }
-  static int close(void*) { return 0; }
-
-  void note(int result) {
-    // With a working sink only memory can fail.
-    if (result < 0 && status.ok()) status = resource_exhausted("writing XML failed");
-  }
-};
-
-XmlWriter::XmlWriter(Sink sink) : state_(std::make_unique<State>()) {
-  state_->sink = std::move(sink);
-  // The library would print the sink's errors, which finish() tells.
-  xmlSetGenericErrorFunc(nullptr, &ignore_library_message);
-  xmlOutputBufferPtr buffer =
-      xmlOutputBufferCreateIO(&State::write, &State::close, state_.get(), nullptr);
-  if (buffer != nullptr) state_->writer = xmlNewTextWriter(buffer);
-  if (state_->writer == nullptr) {
-    if (buffer != nullptr) xmlOutputBufferClose(buffer);
-    state_->note(-1);
-    return;
-  }
-  xmlTextWriterSetIndent(state_->writer, 1);
-  xmlTextWriterSetIndentString(state_->writer, as_xml("  "));
-  state_->note(xmlTextWriterStartDocument(state_->writer, "1.0", "UTF-8", nullptr));
+XmlWriter::XmlWriter(Sink sink) : sink_(std::move(sink)) {
+  buffer_.reserve(kBufferSize + 8 * 1024);
+  buffer_ += "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 }
 
-XmlWriter::~XmlWriter() = default;
-XmlWriter::XmlWriter(XmlWriter&&) noexcept = default;
-XmlWriter& XmlWriter::operator=(XmlWriter&&) noexcept = default;
-
-void XmlWriter::start_element(const std::string& name) {
-  ++state_->depth;
-  if (!state_->status.ok()) return;
-  state_->note(xmlTextWriterStartElement(state_->writer, as_xml(name)));
+void XmlWriter::start_element(std::string_view name) {
+  if (!open_.empty() && !open_.back().has_content) {
+    buffer_ += ">\n";
+    open_.back().has_content = true;
+  }
+  indent(open_.size());
+  buffer_ += '<';
+  buffer_ += name;
+  open_.push_back({names_.size(), false});
+  names_ += name;
+  flush_full();
 }
 
-void XmlWriter::attribute(const std::string& name, const std::string& value) {
-  CHECK(state_->depth > 0, "invariant I2: an attribute needs an element");
-  if (!state_->status.ok()) return;
-  std::string changed;
-  const std::string& legal = legal_text(value, changed);
-  state_->note(xmlTextWriterWriteAttribute(state_->writer, as_xml(name), as_xml(legal)));
+void XmlWriter::attribute(std::string_view name, std::string_view value) {
+  CHECK(!open_.empty() && !open_.back().has_content,
+        "invariant I2: an attribute needs an element, before its content");
+  buffer_ += ' ';
+  buffer_ += name;
+  buffer_ += "=\"";
+  append_text(buffer_, value, kPlainInAttribute);
+  buffer_ += '"';
+  flush_full();
 }
 
-void XmlWriter::text(const std::string& value) {
-  CHECK(state_->depth > 0, "invariant I2: text needs an element");
-  if (!state_->status.ok()) return;
-  std::string changed;
-  state_->note(xmlTextWriterWriteString(state_->writer, as_xml(legal_text(value, changed))));
+void XmlWriter::text(std::string_view value) {
+  CHECK(!open_.empty(), "invariant I2: text needs an element");
+  if (!open_.back().has_content) buffer_ += '>';
+  open_.back().has_content = true;
+  may_indent_end_ = false;
+  append_text(buffer_, value, kPlainInText);
+  flush_full();
 }
 
 void XmlWriter::end_element() {
-  CHECK(state_->depth > 0, "invariant I2: end without start");
-  --state_->depth;
-  if (!state_->status.ok()) return;
-  state_->note(xmlTextWriterEndElement(state_->writer));
+  CHECK(!open_.empty(), "invariant I2: end without start");
+  const Element element = open_.back();
+  open_.pop_back();
+  if (element.has_content) {
+    if (may_indent_end_) indent(open_.size());
+    buffer_ += "</";
+    buffer_.append(names_, element.name_at);
+    buffer_ += ">\n";
+  } else {
+    buffer_ += "/>\n";
+  }
+  may_indent_end_ = true;
+  names_.resize(element.name_at);
+  flush_full();
+}
+
+void XmlWriter::flush_full() {
+  // After an error it is emptied, too: what follows is not wanted.
+  if (buffer_.size() < kBufferSize) return;
+  if (status_.ok()) status_ = sink_(buffer_);
+  buffer_.clear();
 }
 
 Status XmlWriter::finish() {
-  CHECK(state_->depth == 0, "invariant I2: an element has not ended");
-  if (state_->status.ok() && !state_->has_ended) {
-    state_->note(xmlTextWriterEndDocument(state_->writer));
-    state_->note(xmlTextWriterFlush(state_->writer));
-    state_->has_ended = true;
-  }
-  return state_->status;
+  CHECK(open_.empty(), "invariant I2: an element has not ended");
+  if (status_.ok() && !buffer_.empty()) status_ = sink_(buffer_);
+  buffer_.clear();
+  return status_;
 }
-
-const Status& XmlWriter::status() const { return state_->status; }
 
 }  // namespace verbatim::base

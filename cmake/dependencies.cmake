@@ -17,6 +17,7 @@ verbatim_foreign(cli11 CLI11)
 verbatim_foreign(libxml2 libxml-2.0)
 verbatim_foreign(curl libcurl)
 verbatim_foreign(libidn libidn)
+verbatim_foreign(ldap ldap)
 verbatim_foreign(openssl openssl)
 verbatim_foreign(isal libisal)
 verbatim_foreign(prometheus prometheus-cpp-pull)
@@ -43,6 +44,12 @@ add_library(foreign_absl_containers INTERFACE)
 target_link_libraries(foreign_absl_containers INTERFACE absl_raw_hash_set absl_hash absl_raw_logging_internal)
 verbatim_foreign(libsodium libsodium)
 
+# Rules of policies: expressions, folding of texts, time zones.
+verbatim_foreign(re2 re2)
+verbatim_foreign(icu icu-uc)
+add_library(foreign_absl_time INTERFACE)
+target_link_libraries(foreign_absl_time INTERFACE absl_time absl_time_zone absl_civil_time)
+
 # An allocator for programs that take and give millions of small buffers a second (docs/adr/0014). The sanitizers bring their own.
 add_library(foreign_tcmalloc INTERFACE)
 if(NOT VERBATIM_SANITIZE)
@@ -52,7 +59,7 @@ if(NOT VERBATIM_SANITIZE)
 endif()
 
 # Optional: used by some targets only. REQUIRED where the target is created.
-foreach(optional libxslt re2)
+foreach(optional libxslt)
   string(REGEX REPLACE "[^a-z0-9]" "_" optional_name ${optional})
   pkg_check_modules(${optional_name} QUIET ${optional})
   if(${optional_name}_FOUND)

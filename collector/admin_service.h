@@ -1,13 +1,12 @@
 // CollectorAdmin: what verbatimctl asks the collector. Threads: gRPC's.
+//
+// I1 Every change has its audit entry on the disk before it takes effect; without one it is
+//    refused. How it ended, or that it was refused, is an entry of its own.
 #pragma once
 
 #include <memory>
-#include <string>
-#include <vector>
 
-#include "collector/broker/queue_broker.h"
-#include "collector/fetch/file_fetcher.h"
-#include "collector/sources/source.h"
+#include "collector/ops/collector_operations.h"
 
 namespace grpc {
 class Service;
@@ -15,9 +14,7 @@ class Service;
 
 namespace verbatim::collector {
 
-// Gives the service; broker, sources and fetcher must outlive it.
-std::shared_ptr<grpc::Service> create_admin_service(const QueueBroker& broker,
-                                                    const std::vector<const Source*>& sources,
-                                                    const FileFetcher& fetcher);
+// Gives the service; the operations must outlive it.
+std::shared_ptr<grpc::Service> create_admin_service(CollectorOperations& operations);
 
 }  // namespace verbatim::collector

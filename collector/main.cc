@@ -15,7 +15,12 @@
 #include "base/service.h"
 #include "collector/admin_service.h"
 #include "collector/broker/queue_broker.h"
+#include "collector/compliance/compliance_store.h"
+#include "collector/directory/directory.h"
 #include "collector/fetch/file_fetcher.h"
+#include "collector/ops/collector_operations.h"
+#include "collector/policy/link/link_servers.h"
+#include "collector/policy/policy_service.h"
 #include "collector/sources/grpc/file_uploads.h"
 #include "collector/sources/grpc/grpc_source.h"
 #include "collector/sources/zmq/zmq_source.h"
@@ -100,9 +105,11 @@ Result<std::unique_ptr<FileFetcher>> create_fetcher(const v1::Config& config,
 }
 
 QueueBrokerOptions broker_options(const v1::Config& config, Profile profile,
-                                  base::ContentStore& files, FileFetcher& fetcher) {
+                                  base::ContentStore& files, FileFetcher& fetcher,
+                                  Directory& directory) {
   const v1::Collector& collector = config.collector();
   QueueBrokerOptions options;
+  options.completer.resolve = [&directory](v1::Event& event) { directory.resolve(event); };
   options.profile = std::move(profile);
   options.collector_name = collector.name();
   options.data_dir = collector.data_dir();
@@ -110,6 +117,7 @@ QueueBrokerOptions broker_options(const v1::Config& config, Profile profile,
                                         collector.internal_domains().end()};
   options.completer.message_max_bytes = config.queue().message_max_bytes();
   options.event_deadline = std::chrono::milliseconds(collector.event_deadline_ms());
+  options.unconfirmed_after = std::chrono::milliseconds(collector.unconfirmed_after_ms());
   options.outbox_max_bytes = static_cast<uint64_t>(collector.outbox_max_bytes());
   if (collector.grpc().enabled()) options.sources.emplace_back("grpc", "grpc");
   if (collector.zmq().enabled()) options.sources.emplace_back("zmq", "zmq");
@@ -122,6 +130,42 @@ QueueBrokerOptions broker_options(const v1::Config& config, Profile profile,
   options.on_fatal = end_process;
   return options;
 }
+
+Result<std::unique_ptr<ComplianceStore>> open_compliance(base::FileSystem& file_system,
+                                                         const std::string& data_dir) {
+  ComplianceStoreOptions options;
+  // Made by every collector at its first start, also by those that knew no profiles yet.
+  options.is_upgrade = file_system.exists(base::join_path(data_dir, "alive"));
+  return ComplianceStore::open(file_system, base::join_path(data_dir, "compliance"), options);
+}
+
+// Where policies attach, and the link to those that we dial, from start to stop.
+class PolicyEntrance {
+ public:
+  PolicyEntrance(PolicyChain& chain, const ComplianceSource& compliance, const v1::Policies& config)
+      : chain_(chain),
+        service_(chain),
+        links_(chain, compliance, std::chrono::milliseconds(config.heartbeat_ms())) {}
+
+  Status start(const std::string& listen, std::map<std::string, std::string>& endpoints) {
+    ASSIGN_OR_RETURN(server_, base::GrpcServer::start(listen, {service_.service()}));
+    endpoints["policies_listen"] = server_->bound_address();
+    links_.start();
+    return {};
+  }
+  // Answers what waits; then no plugin is heard any more.
+  void stop() {
+    chain_.stop();
+    links_.stop();
+    if (server_) server_->stop();
+  }
+
+ private:
+  PolicyChain& chain_;
+  PolicyService service_;
+  LinkServers links_;
+  std::unique_ptr<base::GrpcServer> server_;
+};
 
 Result<std::unique_ptr<queue::QueueClient>> create_client(const v1::Config& config) {
   const v1::Collector& collector = config.collector();
@@ -137,7 +181,8 @@ Result<std::unique_ptr<queue::QueueClient>> create_client(const v1::Config& conf
 
 // Reads no more, answers what is under way, and leaves everything synced.
 void stop_all(Sources& sources, FileUploads& uploads, FileFetcher& fetcher,
-              queue::QueueClient& client, QueueBroker& broker, std::chrono::milliseconds patience) {
+              PolicyEntrance& policies, queue::QueueClient& client, QueueBroker& broker,
+              std::chrono::milliseconds patience) {
   // All at once: while one waits for its answers, the others must not go on reading.
   std::vector<std::thread> stoppers;
   for (auto& source : sources) {
@@ -146,6 +191,7 @@ void stop_all(Sources& sources, FileUploads& uploads, FileFetcher& fetcher,
   for (std::thread& stopper : stoppers) stopper.join();
   uploads.stop();
   fetcher.stop();
+  policies.stop();
   client.stop();
   broker.stop();
 }
@@ -165,12 +211,23 @@ Status run(const v1::Config& config) {
   base::FileSystem& file_system = base::posix_file_system();
   RETURN_IF_ERROR(base::check_data_dir(file_system, collector.data_dir()));
   ASSIGN_OR_RETURN(Profile profile, Profile::create(collector.profile()));
+  ASSIGN_OR_RETURN(const PolicyChainOptions policy_settings, policy_options(collector));
+  ASSIGN_OR_RETURN(const auto compliance, open_compliance(file_system, collector.data_dir()));
+  ASSIGN_OR_RETURN(const auto operations,
+                   CollectorOperations::create(file_system, base::system_clock(), collector));
+  PolicyChain policies(policy_settings, *compliance);
   ASSIGN_OR_RETURN(const auto files, open_files(config.files()));
   ASSIGN_OR_RETURN(const auto fetcher, create_fetcher(config, *files));
   ASSIGN_OR_RETURN(const auto client, create_client(config));
-  ASSIGN_OR_RETURN(const auto broker, QueueBroker::create(file_system, *client,
-                                                          broker_options(config, std::move(profile),
-                                                                         *files, *fetcher)));
+  ASSIGN_OR_RETURN(const auto directory,
+                   Directory::create(file_system, collector.directory(),
+                                     std::chrono::milliseconds(collector.event_deadline_ms())));
+  QueueBrokerOptions settings =
+      broker_options(config, std::move(profile), *files, *fetcher, *directory);
+  settings.policies = &policies;
+  ASSIGN_OR_RETURN(const auto broker,
+                   QueueBroker::create(file_system, *client, std::move(settings)));
+  PolicyEntrance entrance(policies, *compliance, collector.policies());
   broker->start();
   fetcher->start(*broker);
   FileUploads uploads(*files, *broker, uploads_options(config.files(), *broker));
@@ -179,13 +236,23 @@ Status run(const v1::Config& config) {
       std::chrono::milliseconds(collector.event_deadline_ms()) + kStopMargin;
   std::vector<const Source*> rows;
   for (const auto& source : sources) rows.push_back(source.get());
-  const auto admin = create_admin_service(*broker, rows, *fetcher);
+  const auto admin = create_admin_service(*operations);
   std::map<std::string, std::string> endpoints;
-  Status status = start_sources(sources, endpoints);
+  Status status = entrance.start(collector.policies().listen(), endpoints);
+  if (status.ok()) status = start_sources(sources, endpoints);
+  if (status.ok()) {
+    status = operations->start({.broker = *broker,
+                                .sources = rows,
+                                .fetcher = *fetcher,
+                                .directory = *directory,
+                                .compliance = *compliance,
+                                .servers = policies});
+  }
   if (status.ok()) {
     auto server = base::GrpcServer::start(collector.admin_listen(), {admin.get()});
     if (server.has_value()) {
       endpoints["admin_listen"] = (*server)->bound_address();
+      endpoints["metrics_listen"] = operations->metrics_address();
       auto ready =
           base::ReadyFile::write(file_system, collector.data_dir(), "collector", endpoints);
       status = ready.error();
@@ -194,22 +261,29 @@ Status run(const v1::Config& config) {
         const int signal = base::wait_for_stop_signal();
         LOG_INFO("stopping signal={}", signal);
       }
-      stop_all(sources, uploads, *fetcher, *client, *broker, patience);
+      operations->stop();
+      stop_all(sources, uploads, *fetcher, entrance, *client, *broker, patience);
     } else {
       status = server.error();
     }
   }
-  stop_all(sources, uploads, *fetcher, *client, *broker, std::chrono::milliseconds(0));
+  operations->stop();
+  stop_all(sources, uploads, *fetcher, entrance, *client, *broker, std::chrono::milliseconds(0));
   return status;
 }
+
+constexpr const char* kHelp =
+    R"(Takes events from chat servers and programs, asks policies, makes them durable in the queue,
+and only then answers (table [collector]). Operated with verbatimctl sources, profiles, servers,
+assignments, priority, doctor. Runbook: docs/operations.md.)";
 
 }  // namespace
 }  // namespace verbatim::collector
 
 int main(int argc, char** argv) {
   verbatim::base::install_signal_handlers();
-  const auto start =
-      verbatim::base::start_service(std::string(verbatim::collector::kService), argc, argv);
+  const auto start = verbatim::base::start_service(std::string(verbatim::collector::kService), argc,
+                                                   argv, verbatim::collector::kHelp);
   if (!start.arguments) return start.exit_code;
   const verbatim::base::AllocatorCare allocator;
   const verbatim::Status status = verbatim::collector::run(start.arguments->config);

@@ -22,6 +22,10 @@ constexpr int kFilesMaxCount = 10'000;
 // A queue that is away is pending, and told by ListHolds.
 constexpr std::chrono::seconds kQueueFlagWait{2};
 
+Status no_reason(const std::string& what) {
+  return invalid_argument(what + " needs a reason: it goes into the audit log");
+}
+
 }  // namespace
 
 class AdminService::Implementation final : public v1::ProcessorAdmin::Service {
@@ -63,13 +67,14 @@ class AdminService::Implementation final : public v1::ProcessorAdmin::Service {
   grpc::Status UpdateAdapter(grpc::ServerContext* context, const v1::UpdateAdapterRequest* request,
                              v1::UpdateAdapterResponse*) override {
     if (const Status full = check_room(); !full.ok()) return base::to_grpc(full);
+    if (request->reason().empty()) return base::to_grpc(no_reason("a change of an adapter"));
     const AdapterChannel* channel = hub_.find(request->adapter());
     if (request->action() == v1::UpdateAdapterRequest::ACTION_REMOVE && channel != nullptr &&
         channel->status().session_count > 0) {
       return {grpc::StatusCode::FAILED_PRECONDITION,
               "the adapter is attached: stop it before it is removed"};
     }
-    const Status status = staging_.update_adapter(*request, context->peer());
+    const Status status = staging_.update_adapter(*request, base::caller_of(*context));
     if (status.ok()) {
       // The archive's front may have moved.
       const Status deleted = staging_.delete_archived();
@@ -99,6 +104,11 @@ class AdminService::Implementation final : public v1::ProcessorAdmin::Service {
                               v1::ListQuarantineResponse* response) override {
     auto events = staging_.quarantined(request->adapter());
     if (!events) return base::to_grpc(events.error());
+    // What a removed adapter had rejected is still shown under its name.
+    if (events->empty() && !request->adapter().empty()) {
+      const auto known = staging_.last_acked(request->adapter());
+      if (!known) return base::to_grpc(known.error());
+    }
     for (auto& event : *events) *response->add_events() = std::move(event);
     return grpc::Status::OK;
   }
@@ -107,7 +117,8 @@ class AdminService::Implementation final : public v1::ProcessorAdmin::Service {
                                  const v1::ReleaseQuarantineRequest* request,
                                  v1::ReleaseQuarantineResponse* response) override {
     if (const Status full = check_room(); !full.ok()) return base::to_grpc(full);
-    const auto count = staging_.release(*request, context->peer());
+    if (request->reason().empty()) return base::to_grpc(no_reason("a release from quarantine"));
+    const auto count = staging_.release(*request, base::caller_of(*context));
     if (!count) return base::to_grpc(count.error());
     response->set_released_count(static_cast<int64_t>(*count));
     hub_.poke();

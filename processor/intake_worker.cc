@@ -20,7 +20,10 @@ IntakeWorker::IntakeWorker(Staging& staging, StagingMarks& marks, IntakeOptions 
 IntakeWorker::~IntakeWorker() { stop(); }
 
 void IntakeWorker::start() {
-  thread_ = std::thread([this] { run(); });
+  thread_ = std::thread([this] {
+    run();
+    next_ = {};  // before its client ends
+  });
 }
 
 void IntakeWorker::stop() {
@@ -56,6 +59,7 @@ void IntakeWorker::run() {
   while (wait(delay)) {
     if (!staging_.fatal().ok()) return;
     if (is_full()) {
+      give_back_next();
       delay = milliseconds(100);
       continue;
     }
@@ -98,6 +102,8 @@ Status IntakeWorker::ensure_client() {
   base::MutexLock lock(mutex_);
   if (client_ != nullptr) client_->stop();
   if (is_stopping_) fresh->stop();
+  // What the old one was given is of its connection, and comes again.
+  next_ = {};
   client_ = std::move(fresh);
   address_ = address;
   return {};
@@ -114,9 +120,13 @@ Status IntakeWorker::take_once() {
     base::MutexLock lock(mutex_);
     client = client_;
   }
-  ASSIGN_OR_RETURN(queue::Lease lease, client->receive(options_.receive));
+  if (!next_.valid()) next_ = client->receive_later(options_.receive);
+  ASSIGN_OR_RETURN(queue::Lease lease, next_.get());
   set_notice("");
   if (lease.messages.empty()) return {};
+  // Somebody else may have filled the disk while this waited for messages.
+  if (marks_.look() == StagingMarks::State::kDiskFull) return give_back(*client, lease);
+  next_ = client->receive_later(behind(lease.id));
   FAULT_POINT("processor.received_before_stage");
   ASSIGN_OR_RETURN(const StageOutcome outcome,
                    staging_.stage(options_.queue, lease.messages, lease.log_id));
@@ -125,7 +135,29 @@ Status IntakeWorker::take_once() {
   return commit(*client, lease);
 }
 
-// The next receive follows at once, so the queue gives what comes next in the turn of the commit.
+queue::ReceiveOptions IntakeWorker::behind(uint64_t lease_id) const {
+  queue::ReceiveOptions options = options_.receive;
+  options.behind_lease_ids = {lease_id};
+  return options;
+}
+
+void IntakeWorker::give_back_next() {
+  if (!next_.valid()) return;
+  const auto lease = next_.get();
+  if (!lease || lease->messages.empty()) return;
+  std::shared_ptr<queue::QueueClient> client;
+  {
+    base::MutexLock lock(mutex_);
+    client = client_;
+  }
+  ignore_error(give_back(*client, *lease), "its messages come again when the lease ends");
+}
+
+Status IntakeWorker::give_back(queue::QueueClient& client, const queue::Lease& lease) {
+  return client.settle(
+      {.kind = queue::Settlement::Kind::kAbort, .lease_id = lease.id, .is_untried = true}, {});
+}
+
 Status IntakeWorker::commit(queue::QueueClient& client, const queue::Lease& lease) {
   const queue::Settlement settlement{.lease_id = lease.id};
   return client.settle(settlement, [this, count = lease.messages.size()](const Status& committed) {

@@ -5,6 +5,9 @@
 // I2 It never gives up: a queue that is away is asked again with a growing delay, for ever. Above
 //    a mark (staging_marks.h) it takes nothing, until staging is below the low one.
 // I3 Only a failure of staging ends it.
+// I4 The next lease is asked for while one is staged, and may have what is behind it under the same
+//    order keys. So leases are staged in the order in which they came, and one that is not staged
+//    is given back before any is asked for.
 //
 // Life cycle: create → start → stop. Threads: one of its own; everything else from any.
 #pragma once
@@ -12,6 +15,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <memory>
 #include <string>
 #include <thread>
@@ -54,8 +58,12 @@ class IntakeWorker {
   void run();
   // One receive and all that follows. Errors: the queue is away.
   Status take_once();
+  queue::ReceiveOptions behind(uint64_t lease_id) const;
+  void give_back_next();
   // Does not wait for the answer: what is not committed comes again, and is known.
   Status commit(queue::QueueClient& client, const queue::Lease& lease);
+  // There is no room for them: they go out again, and this delivery does not count.
+  Status give_back(queue::QueueClient& client, const queue::Lease& lease);
   Status ensure_client();
   bool is_full();
   bool wait(std::chrono::milliseconds time);
@@ -68,6 +76,8 @@ class IntakeWorker {
   const std::function<void()> on_staged_;
   StagingMarks::State mark_ = StagingMarks::State::kTakes;
   std::string address_;
+  // Asked for and not taken yet; of client_.
+  std::future<Result<queue::Lease>> next_;
   std::thread thread_;
 
   mutable base::Mutex mutex_;

@@ -104,6 +104,39 @@ TEST_F(IntakeWorkerTest, WhatWasStagedButNotCommittedComesAgainAndIsStoredOnce) 
   check_accounting();
 }
 
+// Each lease is asked for while the one before it is staged, and is of the same order key.
+TEST_F(IntakeWorkerTest, LeasesOfOneOrderKeyFollowEachOtherInOrder) {
+  configure({{"xml", true}});
+  put(60);
+  IntakeOptions options;
+  options.receive.max_count = 7;
+  start(options);
+  EXPECT_TRUE(wait_for([&] { return queue_.committed_count() == 60; }));
+  const auto batch = seal("xml");
+  ASSERT_EQ(batch->events.size(), 60U);
+  for (size_t i = 0; i < batch->events.size(); ++i) {
+    v1::StoredEvent stored;
+    ASSERT_TRUE(stored.ParseFromString(batch->events[i]));
+    EXPECT_EQ(stored.lookup_id(), i + 1);
+  }
+  check_accounting();
+}
+
+TEST_F(IntakeWorkerTest, WhatWasAskedForAheadIsGivenBackUntriedAboveTheHighMark) {
+  configure({{"xml", true}});
+  IntakeOptions options;
+  marks_options_.high_bytes = 5'000;
+  marks_options_.low_bytes = 2'000;
+  options.receive.max_count = 1;
+  put(10, 1'000);
+  start(options);
+  EXPECT_TRUE(wait_for([&] { return !worker_->notice().empty(); }));
+  EXPECT_TRUE(wait_for([&] {
+    const auto left = queue_.messages();
+    return !left.empty() && left.front().delivery_count() == 0;
+  }));
+}
+
 TEST_F(IntakeWorkerTest, AnEmptiedQueueFolderIsKnownByItsIdentity) {
   put(5);
   start();
@@ -188,6 +221,43 @@ TEST_F(IntakeWorkerTest, WithoutAMarkTheDiskIsStillLeftRoomForWhatIsStaged) {
   EXPECT_FALSE(marks_->has_room());
   EXPECT_EQ(staging_->last_sequence(), 0U);
   worker_->stop();
+}
+
+// Between two looks at the store what it takes counts at once, for it has to be written out, too.
+TEST_F(IntakeWorkerTest, WhatIsTakenSinceTheLastLookCountsAsTakenFromTheDisk) {
+  constexpr uint64_t kMark = 1'000'000'000;
+  const uint64_t unwritten = staging_->unwritten_bytes();
+  marks_options_.free_disk_min_bytes = kMark;
+  marks_options_.free_disk = [=]() -> Result<uint64_t> { return kMark + unwritten + (1 << 20); };
+  StagingMarks marks(*staging_, marks_options_, clock_);
+  EXPECT_EQ(marks.look(), StagingMarks::State::kTakes);
+  testing::TestQueue queue;
+  stage({queue.post("room@x", std::string(2 << 20, 'b'))});
+  EXPECT_EQ(marks.look(), StagingMarks::State::kDiskFull);
+}
+
+TEST_F(IntakeWorkerTest, WhatIsReceivedWhenTheDiskFillsUpGoesBackUntried) {
+  constexpr uint64_t kMark = 1'000'000'000;
+  std::atomic<int> looks = 0;
+  std::atomic<bool> is_full = true;
+  marks_options_.free_disk_min_bytes = kMark;
+  // Somebody fills it after the first look of each turn, while the worker waits for messages.
+  marks_options_.free_disk = [&]() -> Result<uint64_t> {
+    return ++looks % 2 == 0 && is_full ? 0 : 2 * kMark;
+  };
+  put(3);
+  start();
+  EXPECT_TRUE(wait_for([&] { return looks > 6; }));
+  EXPECT_EQ(staging_->last_sequence(), 0U);
+  EXPECT_TRUE(queue_.dead_letters().empty());
+  is_full = false;
+  EXPECT_TRUE(wait_for([&] { return queue_.committed_count() == 3; }));
+  worker_->stop();
+}
+
+TEST_F(IntakeWorkerTest, TheLeastMarkHasRoomForWritesAndTwoDeliveriesOfEachQueue) {
+  EXPECT_EQ(StagingMarks::least_free_bytes(1, 4 << 20), uint64_t{64} << 20);
+  EXPECT_EQ(StagingMarks::least_free_bytes(2, 4 << 20), uint64_t{72} << 20);
 }
 
 TEST_F(IntakeWorkerTest, StopEndsAWaitingWorkerAndIsSafeTwice) {

@@ -42,13 +42,18 @@ Result<int> run(const v1::Config& config) {
   return exit_code;
 }
 
+constexpr const char* kHelp =
+    R"(Takes events from the queue, stages them, and hands them in batches to the adapters; what all
+required adapters have acknowledged is deleted (table [processor]). Operated with verbatimctl
+adapters, staging, batches, files, holds, drain. Runbook: docs/operations.md.)";
+
 }  // namespace
 }  // namespace verbatim::processor
 
 int main(int argc, char** argv) {
   namespace processor = verbatim::processor;
   verbatim::base::install_signal_handlers();
-  const auto start = verbatim::base::start_service(processor::kName, argc, argv);
+  const auto start = verbatim::base::start_service(processor::kName, argc, argv, processor::kHelp);
   if (!start.arguments) return start.exit_code;
   const verbatim::base::AllocatorCare allocator;
   const auto exit_code = processor::run(start.arguments->config);

@@ -37,6 +37,31 @@ StagingOptions staging_options(const v1::Processor& config) {
   return options;
 }
 
+// A mark that the store itself would pass is refused, and so is a disk on which it may not even
+// open.
+Status check_disk(const v1::Processor& config) {
+  const auto queue_count = static_cast<uint64_t>(config.queues_size());
+  const auto receive_max_bytes = static_cast<uint64_t>(config.receive_max_bytes());
+  const uint64_t least = StagingMarks::least_free_bytes(queue_count, receive_max_bytes);
+  if (config.free_disk_min_bytes() != 0 &&
+      static_cast<uint64_t>(config.free_disk_min_bytes()) < least) {
+    return invalid_argument(fmt::format(
+        "processor.free_disk_min_bytes={} does not keep the disk of {} from becoming full: beside "
+        "what is staged the store needs up to {} bytes ({} for writes, {} ahead of its files, and "
+        "twice processor.receive_max_bytes={} for each of {} queues); set it to {} or more, or to "
+        "0 "
+        "for just that, or lower processor.receive_max_bytes",
+        config.free_disk_min_bytes(), config.data_dir(), least, StagingMarks::kWriteRoomBytes,
+        Staging::kDiskAheadBytes, receive_max_bytes, queue_count, least));
+  }
+  ASSIGN_OR_RETURN(const uint64_t free, base::posix_file_system().free_bytes(config.data_dir()));
+  if (free >= StagingMarks::kWriteRoomBytes) return {};
+  return resource_exhausted(fmt::format(
+      "the disk of {} has {} bytes free, and the staging store needs {} to open: make room there "
+      "and start again; what was acknowledged is kept",
+      config.data_dir(), free, StagingMarks::kWriteRoomBytes));
+}
+
 IntakeOptions intake_options(const v1::Processor& config, const std::string& queue) {
   IntakeOptions options;
   options.queue = queue;
@@ -54,6 +79,7 @@ Result<std::unique_ptr<Processor>> Processor::create(const v1::Config& config) {
     return invalid_argument("processor.staging_low_bytes is above processor.staging_high_bytes");
   }
   RETURN_IF_ERROR(base::check_data_dir(base::posix_file_system(), own.data_dir()));
+  RETURN_IF_ERROR(check_disk(own));
   // The collector writes it; before its first start it is made here.
   ASSIGN_OR_RETURN(auto files, base::ContentStore::open(base::posix_file_system(),
                                                         {.directory = config.files().data_dir()}));

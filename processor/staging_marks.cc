@@ -7,13 +7,18 @@
 namespace verbatim::processor {
 namespace {
 
-constexpr std::chrono::milliseconds kDiskInterval{100};
+constexpr std::chrono::milliseconds kStoreInterval{100};
 // A disk at its mark must not make intake start and stop with each batch.
 constexpr uint64_t kDiskRoomMaxBytes = 64ULL << 20;
-// A seal with its header of at most 32 MiB, and some blocks.
-constexpr uint64_t kWriteRoomBytes = 36ULL << 20;
 
 }  // namespace
+
+// A seal with its header of at most 32 MiB, and some blocks.
+const uint64_t StagingMarks::kWriteRoomBytes = 36ULL << 20;
+
+uint64_t StagingMarks::least_free_bytes(uint64_t queue_count, uint64_t receive_max_bytes) {
+  return kWriteRoomBytes + Staging::kDiskAheadBytes + queue_count * 2 * receive_max_bytes;
+}
 
 StagingMarks::StagingMarks(Staging& staging, StagingMarksOptions options, const base::Clock& clock)
     : staging_(staging), options_(std::move(options)), clock_(clock) {}
@@ -37,11 +42,6 @@ bool StagingMarks::has_room() {
 
 void StagingMarks::look_at_disk() {
   if (!options_.free_disk) return;
-  const auto now = clock_.monotonic();
-  if (looked_at_disk_ >= std::chrono::nanoseconds(0) && now - looked_at_disk_ < kDiskInterval) {
-    return;
-  }
-  looked_at_disk_ = now;
   const auto free = options_.free_disk();
   if (!free) {
     LOG_WARN("the free space of the disk is not known: {}", free.error().to_string());
@@ -51,7 +51,15 @@ void StagingMarks::look_at_disk() {
   has_room_ = *free >= kWriteRoomBytes;
   if (options_.free_disk_min_bytes == 0) return;
   // The store writes out by itself what it still has in memory, and must find room for it.
-  const uint64_t left = *free - std::min(*free, staging_.unwritten_bytes());
+  const auto now = clock_.monotonic();
+  const uint64_t taken_bytes = staging_.taken_bytes();
+  if (looked_at_store_ < std::chrono::nanoseconds(0) || now - looked_at_store_ >= kStoreInterval) {
+    looked_at_store_ = now;
+    unwritten_bytes_ = staging_.unwritten_bytes();
+    taken_bytes_ = taken_bytes;
+  }
+  const uint64_t ahead = unwritten_bytes_ + (taken_bytes - taken_bytes_);
+  const uint64_t left = *free - std::min(*free, ahead);
   const uint64_t room = std::min(options_.free_disk_min_bytes / 4, kDiskRoomMaxBytes);
   if (left < options_.free_disk_min_bytes) is_disk_full_ = true;
   if (left >= options_.free_disk_min_bytes + room) is_disk_full_ = false;

@@ -37,6 +37,12 @@ class StagingMarks {
   // Whether the disk has room for what must be written to go on with what is staged: seals,
   // acknowledgements, commands. Without it they wait, for a write that fails ends the service.
   bool has_room();
+  // The least free_disk_min_bytes that keeps the store from filling the disk by itself: beside what
+  // is counted as still to be written lie a delivery of each queue on its way (in the log and in
+  // memory), room for writes, and what the store takes ahead.
+  static uint64_t least_free_bytes(uint64_t queue_count, uint64_t receive_max_bytes);
+  // Of which for writes.
+  static const uint64_t kWriteRoomBytes;
   // As last seen; 0 while it was not looked at.
   uint64_t free_disk_bytes() const;
   const StagingMarksOptions& options() const { return options_; }
@@ -54,7 +60,10 @@ class StagingMarks {
   bool is_disk_full_ GUARDED_BY(mutex_) = false;
   bool has_room_ GUARDED_BY(mutex_) = true;
   uint64_t free_disk_bytes_ GUARDED_BY(mutex_) = 0;
-  std::chrono::nanoseconds looked_at_disk_ GUARDED_BY(mutex_){-1};
+  // What the store had still to write out, looked at now and then, and what it had taken by then.
+  std::chrono::nanoseconds looked_at_store_ GUARDED_BY(mutex_){-1};
+  uint64_t unwritten_bytes_ GUARDED_BY(mutex_) = 0;
+  uint64_t taken_bytes_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace verbatim::processor

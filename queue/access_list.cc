@@ -2,12 +2,15 @@
 
 #include <algorithm>
 
+#include "queue/state/queue_name.h"
+
 namespace verbatim::queue {
 namespace {
 
 // Patterns as base/config_security.h has them.
 bool matches(std::string_view pattern, std::string_view queue) {
-  if (pattern == "*" || pattern == queue) return true;
+  if (pattern == "*") return !is_service_queue(queue);
+  if (pattern == queue) return true;
   return pattern.ends_with(";*") && queue.starts_with(pattern.substr(0, pattern.size() - 1));
 }
 

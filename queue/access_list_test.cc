@@ -49,6 +49,7 @@ TEST_F(AccessListTest, PatternsMeanWhatTheyLookLike) {
   EXPECT_FALSE(list().may_receive("subs", "events2;poison"));
   EXPECT_FALSE(list().may_receive("subs", ""));
   EXPECT_TRUE(list().may_receive("all", "anything;dead-letters"));
+  EXPECT_FALSE(list().may_receive("all", "verbatim.probe")) << "the service's own";
 }
 
 }  // namespace

@@ -131,12 +131,18 @@ int run(const v1::Queue& config) {
   return (*service)->failure().ok() ? 0 : kExitLogFailed;
 }
 
+constexpr const char* kHelp =
+    R"(Keeps messages on disk between the services that put them and those that take them (table
+[queue]). Operated with verbatimctl queues, dead-letters, alarms. Runbook: docs/operations.md.
+Exit codes of its own: 3 damaged log, 4 the disk failed.)";
+
 }  // namespace
 }  // namespace verbatim::queue
 
 int main(int argc, char** argv) {
   verbatim::base::install_signal_handlers();
-  const auto start = verbatim::base::start_service("verbatim-queue", argc, argv);
+  const auto start =
+      verbatim::base::start_service("verbatim-queue", argc, argv, verbatim::queue::kHelp);
   if (!start.arguments) return start.exit_code;
   const verbatim::base::AllocatorCare allocator(verbatim::queue::kThreadCachesMaxBytes);
   return verbatim::queue::run(start.arguments->config.queue());

@@ -14,6 +14,10 @@ namespace verbatim::queue {
 namespace {
 
 constexpr std::chrono::milliseconds kTickInterval{1};
+// A log that is full for less than this is everyday life; after more of it, clients are listened to
+// for so long before anyone counts as silent.
+constexpr std::chrono::milliseconds kDeafMin{250};
+constexpr std::chrono::milliseconds kListenTime{1'000};
 
 std::string random_bytes(size_t count) {
   std::random_device device;
@@ -49,7 +53,7 @@ Result<std::unique_ptr<QueueCore>> QueueCore::open(base::FileSystem& file_system
                                      .canaries = options.canaries}));
   RETURN_IF_ERROR(core->check_options());
   RETURN_IF_ERROR(core->make_configured_queues());
-  core->recover_tries();
+  RETURN_IF_ERROR(core->recover_tries());
   RETURN_IF_ERROR(core->commit_group());
   core->update_marks();
   core->recovery_ms_ =
@@ -92,20 +96,51 @@ Status QueueCore::check_room_for_queue(const std::string& name) const {
       std::as_const(*store_).log().segment_bytes()));
 }
 
-// What was out when the service ended has had its try.
-void QueueCore::recover_tries() {
+// What was out when the service ended has had its try. Whether it was out is not known of a message
+// whose delay between two cycles is over: it waits once more.
+Status QueueCore::recover_tries() {
   for (const auto& [id, queue] : store_->queues()) {
     const int64_t max = tries_max(queue->settings);
     std::vector<uint64_t> spent;
     queue->index.for_each([&](uint64_t lookup_id, const IndexedMessage& message) {
-      if (message.delivery_count >= max) spent.push_back(lookup_id);
+      if (message.delivery_count >= max && !options_.canaries.never_is_poison) {
+        spent.push_back(lookup_id);
+      }
     });
+    RETURN_IF_ERROR(end_cycles(*queue));
     for (const uint64_t lookup_id : spent) {
       queue->index.delay(lookup_id, std::chrono::nanoseconds::max());
       poison_.emplace_back(id, lookup_id);
     }
     if (queue->flags.is_deleting()) start_deletion(*queue);
   }
+  return {};
+}
+
+Status QueueCore::end_cycles(NamedQueue& queue) {
+  const auto delay = retry_cycle_delay(queue.settings);
+  if (delay.count() == 0) return {};
+  const auto now = clock_.monotonic();
+  std::vector<uint64_t> ended;
+  queue.index.for_each([&](uint64_t lookup_id, const IndexedMessage& message) {
+    if (message.delivery_count > 0 && message.delivery_count < tries_max(queue.settings) &&
+        message.delivery_count % tries_per_cycle(queue.settings) == 0 &&
+        queue.index.delayed_until(lookup_id) <= now) {
+      ended.push_back(lookup_id);
+    }
+  });
+  const int64_t not_before = clock_.unix_now_ns() + std::chrono::nanoseconds(delay).count();
+  const size_t part_max = store_->unit_max_bytes() / (4 * QueueStore::kRangeBytes);
+  for (size_t begin = 0; begin < ended.size(); begin += part_max) {
+    const auto first = ended.begin() + static_cast<std::ptrdiff_t>(begin);
+    const size_t count = std::min(part_max, ended.size() - begin);
+    const uint64_t range_bytes = count * QueueStore::kRangeBytes;
+    CHECK(store_->reserve(range_bytes + QueueStore::kRecordBytes, 1, range_bytes),
+          "an empty group takes a part");
+    store_->postpone(queue, {first, first + static_cast<std::ptrdiff_t>(count)}, not_before);
+    RETURN_IF_ERROR(commit_group());
+  }
+  return {};
 }
 
 // --- requests ---
@@ -164,7 +199,14 @@ void QueueCore::take(Request request, std::string_view body) {
   }
   if (waiting_.empty() && dispatch(request)) return;
   if (request.put != nullptr) request.kept = body;
+  if (waiting_.empty()) deaf_since_ = clock_.monotonic();
   waiting_.push_back(std::move(request));
+}
+
+// A request that waited may have outlived its client.
+bool QueueCore::is_of_stranger(const Request& request) {
+  const Client* client = client_of(request.peer);
+  return client == nullptr || client->user != request.user;
 }
 
 bool QueueCore::dispatch(Request& request) {
@@ -197,7 +239,9 @@ void QueueCore::run_waiting() {
   while (!waiting_.empty()) {
     Request request = std::move(waiting_.front());
     waiting_.pop_front();
-    if (!dispatch(request)) {
+    if (is_of_stranger(request)) {
+      refuse(request, refused(v1::REFUSAL_REASON_HELLO_WANTED, "say hello first"));
+    } else if (!dispatch(request)) {
       waiting_.push_front(std::move(request));
       return;
     }
@@ -230,7 +274,7 @@ bool QueueCore::refuse_unknown_or_forbidden(const Request& request, std::string_
                                             bool is_put) {
   if (refuse_forbidden(request, queue, is_put)) return true;
   if (store_->find(queue) != nullptr) return false;
-  refuse(request, refused(v1::REFUSAL_REASON_UNKNOWN_QUEUE, "no such queue"));
+  refuse(request, refused(v1::REFUSAL_REASON_UNKNOWN_QUEUE, no_such_queue(queue).message()));
   return true;
 }
 
@@ -324,14 +368,24 @@ std::vector<Outgoing> QueueCore::take_outgoing() { return std::exchange(outgoing
 
 // --- time ---
 
+// While a slow disk holds up requests the socket is not read (is_full_of_requests), and what
+// consumers say is not heard: their heartbeats and extensions are read first, before one of them is
+// given up.
+bool QueueCore::is_deaf(std::chrono::nanoseconds now) {
+  if (!waiting_.empty() && now - deaf_since_ > kDeafMin) listens_until_ = now + kListenTime;
+  return now < listens_until_;
+}
+
 void QueueCore::tick() {
   const auto now = clock_.monotonic();
   const uint64_t sync_count = log().stats().sync_count;
   if (now < next_tick_ && sync_count == ticked_sync_count_) return;
   next_tick_ = now + kTickInterval;
   ticked_sync_count_ = sync_count;
-  expire_leases();
-  expire_clients();
+  if (!is_deaf(now)) {
+    expire_leases();
+    expire_clients();
+  }
   expire_receives();
   update_marks();
   for (const auto& [id, queue] : store_->queues()) {

@@ -196,8 +196,8 @@ class QueueCore {
     std::chrono::nanoseconds ended{};
   };
   struct DestroyToken {
-    std::string request;  // serialised, without the token
-    std::vector<uint64_t> lookup_ids;
+    std::string request;               // serialised, without token and reason
+    std::vector<uint64_t> lookup_ids;  // what was shown
     std::chrono::nanoseconds until{};
   };
 
@@ -206,17 +206,22 @@ class QueueCore {
   Status make_configured_queues();
   // kResourceExhausted if the control state has no room for one more.
   Status check_room_for_queue(const std::string& name) const;
-  void recover_tries();
+  Status recover_tries();
+  Status end_cycles(NamedQueue& queue);
 
   // --- requests ---
   void take(Request request, std::string_view body);
   // False: no room in the open group, try again later.
+  bool is_of_stranger(const Request& request);
   bool dispatch(Request& request);
   void run_waiting();
+  bool is_deaf(std::chrono::nanoseconds now);
   // queue_core_put.cc
   bool on_open_producer(const Request& request);
   bool on_put(const Request& request);
-  std::optional<v1::Refused> check_put(const NamedQueue& queue, const Request& request) const;
+  static std::optional<v1::Refused> check_put(const NamedQueue& queue, const PutView& put);
+  std::optional<v1::Refused> check_messages(const NamedQueue& queue, const Request& request,
+                                            size_t repeat_count) const;
   std::optional<v1::Refused> check_new_producer(const NamedQueue& queue, std::string_view name,
                                                 const std::string& user) const;
   std::optional<v1::Refused> check_new_sources(const NamedQueue& queue, const PutView& put) const;
@@ -244,12 +249,15 @@ class QueueCore {
   };
   std::optional<Leased> find_lease(const Request& request, uint64_t lease_id,
                                    const std::string& queue);
+  // What the leases hold that a receive names, ascending.
+  std::vector<uint64_t> held_of(const NamedQueue& queue, const Demand& demand) const;
   std::vector<uint64_t> wanted_of(const Leased& leased,
                                   const google::protobuf::RepeatedField<uint64_t>& named) const;
   void settle_reply(const Request& request);
 
   // --- messages that end: queue_core_end.cc ---
   bool may_copy() const;
+  bool may_end() const;
   uint64_t commit_bytes(const NamedQueue& queue, uint64_t lookup_id) const;
   std::vector<uint64_t> commit_part_of(const NamedQueue& queue,
                                        const std::vector<uint64_t>& lookup_ids) const;
@@ -261,6 +269,7 @@ class QueueCore {
                     const QueueStore::Hop& hop);
   void acknowledge(const v1::AcknowledgementRequest& wanted, v1::Acknowledgement what,
                    std::string_view order_key);
+  Result<NamedQueue*> target_of(const v1::TransferRequest& request);
   NamedQueue* sub_queue_of(NamedQueue& queue, std::string_view sub_name);
   NamedQueue* poison_queue_of(NamedQueue& queue);
   bool is_journal_full(const NamedQueue& queue) const;
@@ -318,11 +327,15 @@ class QueueCore {
   bool transfer_one(Transfer& transfer, NamedQueue& from, uint64_t lookup_id);
   void finish_transfer(Transfer& transfer, std::string error);
   void finish_deletion(Transfer& transfer);
+  Status check_holds(const Transfer& transfer, const NamedQueue& from) const;
+  bool call_off_deletion(NamedQueue& queue);
   NamedQueue* target_of(const Transfer& transfer, NamedQueue& from, const StoredMessage& stored);
   void start_deletion(NamedQueue& queue);
   Result<bool> matches(const NamedQueue& queue, uint64_t lookup_id,
                        const v1::MessageFilter& filter);
   Result<NamedQueue*> queue_to_change(const std::string& name);
+  Result<v1::DestroyDeadLettersResponse> destroy_named(NamedQueue& queue, const std::string& token,
+                                                       const std::string& asked);
   bool is_held(const NamedQueue& queue) const;
   bool fail(const Status& status);
 
@@ -341,6 +354,9 @@ class QueueCore {
   std::set<std::pair<std::chrono::nanoseconds, uint64_t>> lease_ends_;
   uint64_t next_lease_id_;
   std::deque<Request> waiting_;
+  // Since when nothing is read, and until when nobody counts as silent after that.
+  std::chrono::nanoseconds deaf_since_{};
+  std::chrono::nanoseconds listens_until_{};
   PutView put_;  // the one at hand; its memory is used again
   // Commits that wait until the journal has room.
   std::deque<Request> waiting_for_journal_;

@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::chrono::minutes kTokenLife{5};
 constexpr int kDestroyLookMaxCount = 100'000;
+// Clients wait meanwhile.
+constexpr std::chrono::milliseconds kDestroyLookMaxTime{100};
 constexpr int kDestroyRangesMaxCount = 1'000;
 constexpr size_t kTokenMaxCount = 64;
 constexpr size_t kQueueMaxCount = 1'024;
@@ -35,6 +37,15 @@ void add_to_ranges(google::protobuf::RepeatedField<uint64_t>& ranges, uint64_t i
   ranges.Add(1);
 }
 
+// One more message that would go, or goes; ascending.
+void add_destroyed(v1::DestroyDeadLettersResponse& response, uint64_t id, uint32_t bytes) {
+  if (response.message_count() == 0) response.set_first_lookup_id(id);
+  response.set_last_lookup_id(id);
+  response.set_message_count(response.message_count() + 1);
+  response.set_bytes(response.bytes() + bytes);
+  add_to_ranges(*response.mutable_lookup_id_ranges(), id);
+}
+
 }  // namespace
 
 // A hold on a queue covers its sub-queues.
@@ -46,7 +57,7 @@ bool QueueCore::is_held(const NamedQueue& queue) const {
 Result<NamedQueue*> QueueCore::queue_to_change(const std::string& name) {
   if (is_stopping_) return unavailable("the service is stopping");
   NamedQueue* queue = store_->find(name);
-  if (queue == nullptr) return not_found("no such queue: " + name);
+  if (queue == nullptr) return no_such_queue(name);
   if (!store_->reserve(QueueStore::kRecordBytes, 2)) {
     return unavailable("the log is busy: try again");
   }
@@ -134,6 +145,11 @@ Result<uint64_t> QueueCore::delete_queue(const v1::DeleteQueueRequest& request) 
   }
   const bool is_configured = std::find(options_.queues.begin(), options_.queues.end(),
                                        queue->name) != options_.queues.end();
+  if (is_configured && !check_new_queue_name(queue->name).ok()) {
+    return failed_precondition(
+        "the queue is the service's own: queue.probe_interval_ms = 0 ends the probe, then it can "
+        "be deleted");
+  }
   if (is_configured) {
     return failed_precondition(
         "the queue is in the configuration (queue.queues): take it out "
@@ -168,12 +184,20 @@ Result<v1::DestroyDeadLettersResponse> QueueCore::destroy_dead_letters(
   }
   const auto now = clock_.monotonic();
   std::erase_if(tokens_, [now](const auto& entry) { return entry.second.until <= now; });
-  std::vector<uint64_t> meant;
+  v1::DestroyDeadLettersRequest asked = request;
+  asked.clear_token();
+  asked.clear_reason();
+  if (!request.token().empty()) {
+    return destroy_named(*queue, request.token(), asked.SerializeAsString());
+  }
+  if (tokens_.size() >= kTokenMaxCount) return resource_exhausted("too many tokens are out");
   v1::DestroyDeadLettersResponse response;
+  std::vector<uint64_t> meant;
   int looked = 0;
   for (uint64_t id = queue->index.at_or_above(std::max<uint64_t>(1, request.from_lookup_id()));
        id != 0; id = queue->index.at_or_above(id + 1)) {
-    if (++looked > kDestroyLookMaxCount ||
+    const bool is_late = looked > 0 && clock_.monotonic() > now + kDestroyLookMaxTime;
+    if (++looked > kDestroyLookMaxCount || is_late ||
         response.lookup_id_ranges_size() >= 2 * kDestroyRangesMaxCount) {
       response.set_next_lookup_id(id);
       break;
@@ -183,44 +207,46 @@ Result<v1::DestroyDeadLettersResponse> QueueCore::destroy_dead_letters(
     ASSIGN_OR_RETURN(const bool is_meant, matches(*queue, id, request.filter()));
     if (!is_meant) continue;
     meant.push_back(id);
-    add_to_ranges(*response.mutable_lookup_id_ranges(), id);
-    response.set_bytes(response.bytes() + message.payload_size);
+    add_destroyed(response, id, message.payload_size);
   }
-  response.set_message_count(static_cast<int64_t>(meant.size()));
-  if (!meant.empty()) {
-    response.set_first_lookup_id(meant.front());
-    response.set_last_lookup_id(meant.back());
-  }
-  v1::DestroyDeadLettersRequest asked = request;
-  asked.clear_token();
-  asked.clear_reason();
-  if (request.token().empty()) {
-    if (tokens_.size() >= kTokenMaxCount) return resource_exhausted("too many tokens are out");
-    response.set_token(random_token());
-    tokens_[response.token()] = {.request = asked.SerializeAsString(),
-                                 .lookup_ids = std::move(meant),
-                                 .until = now + kTokenLife};
-    return response;
-  }
-  const auto token = tokens_.find(request.token());
+  response.set_token(random_token());
+  tokens_[response.token()] = {.request = asked.SerializeAsString(),
+                               .lookup_ids = std::move(meant),
+                               .until = now + kTokenLife};
+  return response;
+}
+
+// What was shown and no other: what has come, or become old enough, since then stays.
+Result<v1::DestroyDeadLettersResponse> QueueCore::destroy_named(NamedQueue& queue,
+                                                                const std::string& token_name,
+                                                                const std::string& asked) {
+  const auto token = tokens_.find(token_name);
   if (token == tokens_.end()) {
     return failed_precondition("the token is unknown, used, or older than five minutes");
   }
-  if (token->second.request != asked.SerializeAsString() || token->second.lookup_ids != meant) {
+  const std::vector<uint64_t>& meant = token->second.lookup_ids;
+  const bool are_there = std::all_of(meant.begin(), meant.end(), [&queue](uint64_t id) {
+    const IndexedMessage* message = std::as_const(queue.index).find(id);
+    return message != nullptr && message->state != MessageState::kLeased;
+  });
+  if (token->second.request != asked || !are_there) {
     return failed_precondition("the token was given for other messages: ask for a new one");
   }
-  if (meant.size() * QueueStore::kRangeBytes + QueueStore::kRecordBytes >
-      store_->unit_max_bytes()) {
+  const uint64_t range_bytes = meant.size() * QueueStore::kRangeBytes;
+  if (range_bytes + QueueStore::kRecordBytes > store_->unit_max_bytes()) {
     return resource_exhausted("too many messages at once: use a filter");
   }
-  const uint64_t range_bytes = meant.size() * QueueStore::kRangeBytes;
   if (!store_->reserve(range_bytes + QueueStore::kRecordBytes, 2, range_bytes)) {
     return unavailable("the log is busy: try again");
   }
-  tokens_.erase(token);
-  if (!meant.empty()) store_->remove(*queue, meant, {.is_destroyed = true});
-  LOG_WARN("dead letters were destroyed queue={} count={}", queue->name, meant.size());
+  v1::DestroyDeadLettersResponse response;
+  for (const uint64_t id : meant) {
+    add_destroyed(response, id, std::as_const(queue.index).find(id)->payload_size);
+  }
   response.set_is_destroyed(true);
+  if (!meant.empty()) store_->remove(queue, meant, {.is_destroyed = true});
+  LOG_WARN("dead letters were destroyed queue={} count={}", queue.name, meant.size());
+  tokens_.erase(token);
   return response;
 }
 

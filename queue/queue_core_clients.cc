@@ -80,7 +80,7 @@ bool QueueCore::return_messages(const Leased& leased, const std::vector<uint64_t
   std::vector<uint64_t> spent;
   for (const uint64_t id : lookup_ids) {
     const int64_t tries = queue.index.find(id)->delivery_count;
-    if (!is_untried && tries >= tries_max(queue.settings)) {
+    if (!is_untried && tries >= tries_max(queue.settings) && !options_.canaries.never_is_poison) {
       spent.push_back(id);
     } else if (!is_untried && tries % tries_per_cycle(queue.settings) == 0) {
       waiting.push_back(id);

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "queue/queue_core.h"
+#include "queue/refusal.h"
 #include "queue/state/queue_name.h"
 
 namespace verbatim::queue {
@@ -17,9 +18,14 @@ constexpr const char* kOwnSource = "verbatim-queue";
 
 }  // namespace
 
-// Copies of messages wait until the disk takes new segments: the reserve is for what has to fit
-// whatever happens, commits and aborts.
+// Transfers and journals wait until the disk takes new segments: the reserves are for what has to
+// fit whatever happens.
 bool QueueCore::may_copy() const { return std::as_const(*store_).log().can_grow(); }
+
+// What is poison or abandoned is part of that, but it is copied: it has a share, and leaves the
+// rest to commits and aborts. Where a burst is more than its share, it goes on as segments are
+// given up.
+bool QueueCore::may_end() const { return std::as_const(*store_).log().has_room_to_copy(); }
 
 bool QueueCore::is_journal_full(const NamedQueue& queue) const {
   if (!queue.settings.has_journal()) return false;
@@ -37,7 +43,10 @@ void QueueCore::retry_journal_commits() {
     NamedQueue* queue = store_->find(request.frame.commit().queue());
     if (queue != nullptr && is_journal_full(*queue)) {
       waiting_for_journal_.push_back(std::move(request));
+    } else if (is_of_stranger(request)) {
+      refuse(request, refused(v1::REFUSAL_REASON_HELLO_WANTED, "say hello first"));
     } else if (!waiting_.empty() || !dispatch(request)) {
+      if (waiting_.empty()) deaf_since_ = clock_.monotonic();
       waiting_.push_back(std::move(request));
     }
   }
@@ -167,7 +176,7 @@ void QueueCore::acknowledge(const v1::AcknowledgementRequest& wanted, v1::Acknow
 
 // What has used up its tries leaves as soon as there is room.
 void QueueCore::end_poison() {
-  while (!poison_.empty() && fatal_.ok() && may_copy()) {
+  while (!poison_.empty() && fatal_.ok() && may_end()) {
     const auto [queue_id, lookup_id] = poison_.front();
     const auto it = store_->queues().find(queue_id);
     NamedQueue* queue = it == store_->queues().end() ? nullptr : it->second.get();

@@ -15,21 +15,50 @@ class QueueHoldTest : public testing::EventsQueueFixture {
     crash();
   }
 
-  Status transfer(v1::TransferRequest::Kind kind, const std::string& from,
-                  const std::string& to = {}) {
+  static v1::TransferRequest request_of(v1::TransferRequest::Kind kind, const std::string& from,
+                                        const std::string& to) {
     v1::TransferRequest request;
     request.set_kind(kind);
     request.set_queue(from);
     request.set_to_queue(to);
-    const auto started = core_->start_transfer(request);
+    return request;
+  }
+  Status transfer(v1::TransferRequest::Kind kind, const std::string& from,
+                  const std::string& to = {}) {
+    const auto started = core_->start_transfer(request_of(kind, from, to));
     if (!started) return started.error();
-    for (int i = 0; i < 10 && !core_->transfer_progress(*started)->is_done(); ++i) {
+    finish(*started);
+    return {};
+  }
+  // Its end; gives the error that it ended with.
+  std::string finish(uint64_t transfer_id) {
+    for (int i = 0; i < 10 && !core_->transfer_progress(transfer_id)->is_done(); ++i) {
       clock_.advance(std::chrono::milliseconds(100));
       core_->tick();
       flush();
     }
-    EXPECT_TRUE(core_->transfer_progress(*started)->is_done());
-    return {};
+    EXPECT_TRUE(core_->transfer_progress(transfer_id)->is_done());
+    return core_->transfer_progress(transfer_id)->error();
+  }
+  // Begun, with one message of several moved.
+  uint64_t begin_slowly(v1::TransferRequest::Kind kind, const std::string& from,
+                        const std::string& to = {}) {
+    v1::TransferRequest request = request_of(kind, from, to);
+    request.set_rate_max(1);
+    const auto started = core_->start_transfer(request);
+    EXPECT_TRUE(started.has_value());
+    clock_.advance(std::chrono::seconds(1));
+    core_->tick();
+    flush();
+    EXPECT_EQ(core_->transfer_progress(*started)->moved_count(), 1);
+    return *started;
+  }
+  int64_t depth(const std::string& queue) {
+    const auto listed = core_->list_queues();
+    for (const auto& row : listed.queues()) {
+      if (row.name() == queue) return row.depth();
+    }
+    return -1;
   }
   Status purge(const std::string& queue) {
     return transfer(v1::TransferRequest::KIND_PURGE, queue);
@@ -116,6 +145,79 @@ TEST_F(QueueHoldTest, AMoveIsNoWayAroundAHold) {
   EXPECT_TRUE(move("events;dead-letters", "elsewhere").ok());
 }
 
+TEST_F(QueueHoldTest, AHoldStopsAPurgeAndAMoveThatAreUnderWay) {
+  store({{"a"}, {"b"}, {"c"}, {"d"}});
+  const uint64_t moved = begin_slowly(v1::TransferRequest::KIND_MOVE, "events", "elsewhere");
+  const uint64_t purged = begin_slowly(v1::TransferRequest::KIND_PURGE, "events");
+  const int64_t left = depth("events");
+  ASSERT_GT(left, 0);
+  set_hold("events", true);
+  EXPECT_THAT(finish(moved), ::testing::HasSubstr("held"));
+  EXPECT_THAT(finish(purged), ::testing::HasSubstr("held"));
+  EXPECT_EQ(depth("events"), left);
+}
+
+TEST_F(QueueHoldTest, AMoveStopsWhereTheHoldOfItsTargetEnds) {
+  store({{"a"}, {"b"}, {"c"}});
+  set_hold("events", true);
+  set_hold("elsewhere", true);
+  const uint64_t moved = begin_slowly(v1::TransferRequest::KIND_MOVE, "events", "elsewhere");
+  set_hold("elsewhere", false);
+  EXPECT_THAT(finish(moved), ::testing::HasSubstr("hold the queue to move to"));
+  EXPECT_EQ(depth("events"), 2);
+}
+
+TEST_F(QueueHoldTest, AHoldCallsOffADeletionThatIsUnderWay) {
+  for (const bool is_restarted : {false, true}) {
+    crash();
+    v1::CreateQueueRequest create;
+    create.set_queue(is_restarted ? "second" : "first");
+    ASSERT_TRUE(core_->create_queue(create).ok());
+    flush();
+    store({{"a"}, {"b"}});
+    ASSERT_TRUE(move("events", create.queue()).ok());
+    // A lease keeps the deletion from its end.
+    ASSERT_EQ(receive_from(create.queue()).receive_reply().messages_size(), 2);
+    v1::DeleteQueueRequest request;
+    request.set_queue(create.queue());
+    request.set_force(true);
+    const auto deletion = core_->delete_queue(request);
+    ASSERT_TRUE(deletion.has_value()) << deletion.error().to_string();
+    core_->tick();
+    set_hold(create.queue(), true);
+    if (is_restarted) crash();
+    // The lease runs out.
+    for (int i = 0; i < 2; ++i) {
+      clock_.advance(std::chrono::seconds(1));
+      core_->tick();
+      flush();
+    }
+    EXPECT_EQ(depth(create.queue()), 2);
+    EXPECT_EQ(receive_from(create.queue()).receive_reply().messages_size(), 2) << "given out again";
+    EXPECT_EQ(core_->delete_queue(request).error().code(), kHeld);
+  }
+}
+
+// The service takes out what is in there.
+TEST_F(QueueHoldTest, NothingGoesToAQueueOfTheServiceItself) {
+  options_.queues = {"events", "elsewhere", "verbatim.probe"};
+  crash();
+  store({{"a"}});
+  for (const char* to : {"verbatim.probe", "verbatim.probe;poison"}) {
+    EXPECT_EQ(move("events", to).code(), StatusCode::kInvalidArgument) << to;
+  }
+  auto to_probe = put_frame(5, 1, {{"b"}});
+  to_probe.mutable_put()->set_queue("verbatim.probe");
+  EXPECT_EQ(ask_one("p", to_probe).refused().reason(), v1::REFUSAL_REASON_INVALID);
+  auto with_answer = put_frame(5, 2, {{"c"}});
+  auto& wanted = *with_answer.mutable_put()->mutable_messages(0)->mutable_acknowledge();
+  wanted.set_queue("verbatim.probe");
+  wanted.set_on_reached(true);
+  EXPECT_EQ(ask_one("p", with_answer).refused().reason(), v1::REFUSAL_REASON_UNKNOWN_QUEUE);
+  EXPECT_EQ(depth("events"), 1);
+  EXPECT_EQ(depth("verbatim.probe"), 0);
+}
+
 TEST_F(QueueHoldTest, DeliveryGoesOnUnderAHold) {
   store({{"a"}});
   ASSERT_TRUE(purge("events").ok());
@@ -138,6 +240,31 @@ TEST_F(QueueHoldTest, ADestructionNamesEveryMessage) {
   ASSERT_TRUE(answer.has_value()) << answer.error().to_string();
   EXPECT_THAT(answer->lookup_id_ranges(), ElementsAre(1, 2, 4, 1));
   EXPECT_EQ(answer->next_lookup_id(), 0u);
+}
+
+// Else dead letters that keep arriving would make each token stale.
+TEST_F(QueueHoldTest, ADestructionTakesWhatWasShownThoughMoreHasCome) {
+  store({{"a"}, {"b"}});
+  ASSERT_TRUE(purge("events").ok());
+  auto request = everything();
+  request.set_token(core_->destroy_dead_letters(request)->token());
+  store({{"c"}});
+  ASSERT_TRUE(purge("events").ok());
+  const auto answer = core_->destroy_dead_letters(request);
+  ASSERT_TRUE(answer.has_value()) << answer.error().to_string();
+  EXPECT_THAT(answer->lookup_id_ranges(), ElementsAre(1, 2));
+  flush();
+  request.clear_token();
+  EXPECT_THAT(core_->destroy_dead_letters(request)->lookup_id_ranges(), ElementsAre(3, 1));
+}
+
+TEST_F(QueueHoldTest, ADestructionIsRefusedWhenSomethingThatWasShownIsGone) {
+  store({{"a"}, {"b"}});
+  ASSERT_TRUE(purge("events").ok());
+  auto request = everything();
+  request.set_token(core_->destroy_dead_letters(request)->token());
+  ASSERT_TRUE(transfer(v1::TransferRequest::KIND_REDRIVE, "events;dead-letters").ok());
+  EXPECT_EQ(core_->destroy_dead_letters(request).error().code(), kHeld);
 }
 
 TEST_F(QueueHoldTest, ADestructionSaysWhereItStoppedLooking) {

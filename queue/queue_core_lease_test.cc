@@ -21,6 +21,48 @@ using QueueLeaseTest = testing::EventsQueueFixture;
 
 // --- leases ---
 
+TEST_F(QueueLeaseTest, WhatIsBehindALeaseGoesToItsConsumerWhoNamesItAndToNobodyElse) {
+  store({{"a"}, {"b"}, {"c"}});
+  const auto first = receive(1);
+  v1::QueueFrame frame = receive_frame(1);
+  frame.mutable_receive()->add_behind_lease_ids(first.lease_id() + 1);
+  EXPECT_THAT(bodies(ask_one("c", frame).receive_reply()), IsEmpty()) << "of no such lease";
+  frame.mutable_receive()->add_behind_lease_ids(first.lease_id());
+  hello("d");
+  EXPECT_THAT(bodies(ask_one("d", frame).receive_reply()), IsEmpty()) << "of another's";
+  EXPECT_THAT(bodies(ask_one("c", frame).receive_reply()), ElementsAre("b"));
+  // The answer was lost, say: its lease cannot be named, so what is behind it waits.
+  frame.mutable_receive()->clear_behind_lease_ids();
+  frame.mutable_receive()->add_behind_lease_ids(first.lease_id());
+  EXPECT_THAT(bodies(ask_one("c", frame).receive_reply()), IsEmpty());
+  EXPECT_TRUE(commit(first.lease_id()).has_settle_reply());
+  EXPECT_THAT(bodies(receive()), IsEmpty());
+  clock_.advance(milliseconds(1'001));
+  core_->tick();
+  EXPECT_THAT(bodies(receive()), ElementsAre("b", "c"));
+}
+
+TEST_F(QueueLeaseTest, AWaitingConsumerGetsWhatWasBehindItsLeaseWhenThatEnds) {
+  store({{"a"}});
+  const auto first = receive();
+  v1::QueueFrame frame = receive_frame(10, 1'000);
+  frame.mutable_receive()->add_behind_lease_ids(first.lease_id());
+  EXPECT_TRUE(ask("c", frame).empty());
+  store({{"b"}});
+  v1::QueueFrame ended;
+  ended.mutable_commit()->set_queue("events");
+  ended.mutable_commit()->set_lease_id(first.lease_id());
+  const auto answers = ask("c", ended);
+  ASSERT_EQ(answers.size(), 2U);
+  EXPECT_THAT(bodies(answers[1].receive_reply()), ElementsAre("b"));
+}
+
+TEST_F(QueueLeaseTest, TooManyNamedLeasesAreRefused) {
+  v1::QueueFrame frame = receive_frame();
+  for (uint64_t id = 1; id <= 17; ++id) frame.mutable_receive()->add_behind_lease_ids(id);
+  EXPECT_EQ(ask_one("c", frame).refused().reason(), v1::REFUSAL_REASON_INVALID);
+}
+
 TEST_F(QueueLeaseTest, AnExpiredLeaseGivesItsMessagesOutAgain) {
   store({{"a"}});
   const auto first = receive();

@@ -148,20 +148,36 @@ bool QueueCore::on_open_producer(const Request& request) {
   return true;
 }
 
-std::optional<v1::Refused> QueueCore::check_put(const NamedQueue& queue,
-                                                const Request& request) const {
-  const PutView& put = *request.put;
+std::optional<v1::Refused> QueueCore::check_put(const NamedQueue& queue, const PutView& put) {
   const auto invalid = [](std::string detail) {
     return refused(v1::REFUSAL_REASON_INVALID, std::move(detail));
   };
   if (is_system_sub_queue(queue.name)) {
     return invalid("only the service itself puts into this sub-queue");
   }
+  // The service takes out what is in there: only what says that it is the service's own may be.
+  const auto is_own = [&](const PutMessageView& message) { return message.source == queue.name; };
+  if (is_service_queue(queue.name) &&
+      !std::all_of(put.messages.begin(), put.messages.end(), is_own)) {
+    return invalid("only the service itself puts into this queue");
+  }
   if (!is_name(put.producer)) return invalid("producer is 1 to 128 bytes");
   if (put.epoch == 0 || put.first_sequence == 0) return invalid("epoch and number are above 0");
   if (put.messages.empty()) return invalid("a put has a message");
   if (put.first_sequence > (uint64_t{1} << 62)) return invalid("first_sequence is too large");
-  for (const PutMessageView& message : put.messages) {
+  return std::nullopt;
+}
+
+// Only of what is new: what is stored is answered as the first time, whatever the rules are now.
+std::optional<v1::Refused> QueueCore::check_messages(const NamedQueue& queue,
+                                                     const Request& request,
+                                                     size_t repeat_count) const {
+  const PutView& put = *request.put;
+  const auto invalid = [](std::string detail) {
+    return refused(v1::REFUSAL_REASON_INVALID, std::move(detail));
+  };
+  for (size_t i = repeat_count; i < put.messages.size(); ++i) {
+    const PutMessageView& message = put.messages[i];
     if (std::string wrong = check_fields(message); !wrong.empty()) return invalid(std::move(wrong));
     const auto size = static_cast<int64_t>(message.envelope.size() + message.body.size());
     if (size > options_.message_max_bytes) {
@@ -175,7 +191,7 @@ std::optional<v1::Refused> QueueCore::check_put(const NamedQueue& queue,
                      "its key may not put to the administration queue");
     }
     const NamedQueue* wanted = std::as_const(*store_).find(message.acknowledge->queue());
-    if (wanted == nullptr || is_system_sub_queue(wanted->name)) {
+    if (wanted == nullptr || is_system_sub_queue(wanted->name) || is_service_queue(wanted->name)) {
       return refused(v1::REFUSAL_REASON_UNKNOWN_QUEUE, "no such administration queue");
     }
   }
@@ -240,14 +256,16 @@ std::optional<v1::Refused> QueueCore::check_numbers(const NamedQueue& queue,
     return refused(v1::REFUSAL_REASON_NOT_PERMITTED, "its producer belongs to another key");
   }
   const uint64_t known_epoch = producer != nullptr ? producer->epoch : 0;
-  if (put.epoch < known_epoch) {
+  const bool takes_epoch =
+      put.epoch == known_epoch || (put.epoch < known_epoch && options_.canaries.takes_older_epochs);
+  if (put.epoch < known_epoch && !takes_epoch) {
     v1::Refused refusal = refused(v1::REFUSAL_REASON_FENCED, "a newer epoch is in force");
     refusal.set_expected_epoch(known_epoch);
     return refusal;
   }
   // With keys a producer is opened first: that says to whom it belongs.
-  const bool is_known = producer != nullptr && put.epoch == known_epoch &&
-                        (request.user.empty() || !producer->owner.empty());
+  const bool is_known =
+      producer != nullptr && takes_epoch && (request.user.empty() || !producer->owner.empty());
   if (!is_known && (producer != nullptr || put.first_sequence > 1 || !request.user.empty())) {
     return refused(v1::REFUSAL_REASON_UNKNOWN_PRODUCER, "open the producer's epoch first");
   }
@@ -291,7 +309,7 @@ std::optional<v1::Refused> QueueCore::check_full(NamedQueue& queue, const PutVie
     if (!message.acknowledge) continue;
     if (NamedQueue* wanted = store_->find(message.acknowledge->queue())) look_at(*wanted);
   }
-  if (why.empty()) return std::nullopt;
+  if (why.empty() || options_.canaries.ignores_quotas) return std::nullopt;
   v1::Refused full = refused(v1::REFUSAL_REASON_FULL, std::move(why));
   full.set_retry_after_ms(options_.full_retry_after.count());
   return full;
@@ -301,7 +319,7 @@ bool QueueCore::on_put(const Request& request) {
   const PutView& put = *request.put;
   if (refuse_unknown_or_forbidden(request, put.queue, true)) return true;
   NamedQueue* queue = store_->find(put.queue);
-  auto refusal = check_put(*queue, request);
+  auto refusal = check_put(*queue, put);
   if (!refusal && is_stopping_) {
     refusal = refused(v1::REFUSAL_REASON_STOPPING, "the service is stopping");
   }
@@ -312,6 +330,7 @@ bool QueueCore::on_put(const Request& request) {
   const uint64_t repeat_count =
       put.first_sequence <= last ? std::min(count, last + 1 - put.first_sequence) : 0;
   const bool stores = repeat_count < count;
+  if (!refusal && stores) refusal = check_messages(*queue, request, repeat_count);
   if (!refusal && stores && (queue->flags.is_put_paused() || queue->flags.is_deleting())) {
     refusal =
         refused(v1::REFUSAL_REASON_PAUSED,

@@ -20,6 +20,7 @@ constexpr int64_t kDelayMaxMs = 86'400'000;
 constexpr size_t kDemandMaxCount = 4'096;
 constexpr size_t kDetailMaxBytes = 256;
 constexpr int64_t kReceiveWaitMaxMs = 60'000;
+constexpr int kBehindMaxCount = 16;
 
 }  // namespace
 
@@ -43,7 +44,8 @@ bool QueueCore::on_receive(const Request& request) {
   const bool is_by_number = receive.lookup_id() != 0;
   const bool is_bounded = receive.max_count() >= 1 && receive.max_count() <= kReceiveMaxCount &&
                           receive.max_bytes() >= 1;
-  if ((!is_bounded && !is_by_number) || receive.lease_ms() < 1 || receive.wait_ms() < 0) {
+  if ((!is_bounded && !is_by_number) || receive.lease_ms() < 1 || receive.wait_ms() < 0 ||
+      receive.behind_lease_ids_size() > kBehindMaxCount) {
     refuse(request, refused(v1::REFUSAL_REASON_INVALID, "a limit is out of range"), queue);
     return true;
   }
@@ -60,7 +62,8 @@ bool QueueCore::on_receive(const Request& request) {
                 .max_bytes = std::min(receive.max_bytes(), kReceiveMaxBytes),
                 .lease = std::chrono::milliseconds(receive.lease_ms()),
                 .until = clock_.monotonic() + wait,
-                .lookup_id = receive.lookup_id()};
+                .lookup_id = receive.lookup_id(),
+                .behind = {receive.behind_lease_ids().begin(), receive.behind_lease_ids().end()}};
   if (is_by_number) {
     if (queue->index.is_ready(demand.lookup_id) && may_serve(*queue, demand)) {
       return serve(*queue, demand);
@@ -69,9 +72,9 @@ bool QueueCore::on_receive(const Request& request) {
     return true;
   }
   const bool is_alone = queue->demands.empty();
-  if (is_alone && queue->index.has_ready() && may_serve(*queue, demand)) {
-    return serve(*queue, demand);
-  }
+  const bool has_any = queue->index.has_ready() ||
+                       (!demand.behind.empty() && queue->index.has_behind(held_of(*queue, demand)));
+  if (is_alone && has_any && may_serve(*queue, demand)) return serve(*queue, demand);
   if (wait.count() == 0 || queue->demands.size() >= kDemandMaxCount) {
     answer_empty(demand);
     return true;
@@ -151,11 +154,31 @@ bool QueueCore::may_serve(NamedQueue& queue, const Demand& demand) {
   return true;
 }
 
+std::vector<uint64_t> QueueCore::held_of(const NamedQueue& queue, const Demand& demand) const {
+  std::vector<uint64_t> held;
+  for (const uint64_t id : demand.behind) {
+    const auto lease = leases_.find(id);
+    const bool is_own = lease != leases_.end() && lease->second.client == demand.client &&
+                        lease->second.queue_id == queue.id;
+    if (!is_own) continue;
+    for (const uint64_t lookup_id : lease->second.lookup_ids) {
+      const IndexedMessage* message = queue.index.find(lookup_id);
+      // What has left the lease may be under another one.
+      const bool is_in_lease = message != nullptr && message->state == MessageState::kLeased &&
+                               message->lease == static_cast<uint32_t>(id);
+      if (is_in_lease) held.push_back(lookup_id);
+    }
+  }
+  std::sort(held.begin(), held.end());
+  return held;
+}
+
 // Gives messages to one consumer; false: no room for the record that counts the delivery.
 bool QueueCore::serve(NamedQueue& queue, Demand& demand) {
   MessageIndex::TakeLimits limits{
       .max_count = demand.max_count, .max_bytes = demand.max_bytes, .lookup_id = demand.lookup_id};
   if (demand.lookup_id != 0) limits.max_count = 1;
+  if (!demand.behind.empty()) limits.behind = held_of(queue, demand);
   if (demand.is_push) {
     limits.max_count -= demand.unsettled_count;
     limits.max_bytes = std::min(limits.max_bytes - demand.unsettled_bytes, kPushMaxBytes);
@@ -318,8 +341,8 @@ bool QueueCore::on_abort(Request& request) {
     return true;
   }
   const std::vector<uint64_t> wanted = wanted_of(*leased, abort.lookup_ids());
-  if (!return_messages(*leased, wanted, std::chrono::milliseconds(abort.delay_ms()),
-                       abort.is_untried())) {
+  const std::chrono::milliseconds delay(options_.canaries.forgets_delays ? 0 : abort.delay_ms());
+  if (!return_messages(*leased, wanted, delay, abort.is_untried())) {
     return false;
   }
   NamedQueue& queue = *leased->queue;
@@ -344,13 +367,16 @@ bool QueueCore::on_abandon(Request& request) {
     refuse(request, refused(v1::REFUSAL_REASON_INVALID, "this sub-queue has no other"), &queue);
     return true;
   }
-  if (!may_copy()) {
-    v1::Refused full = refused(v1::REFUSAL_REASON_FULL, "the disk takes no more segments");
-    full.set_retry_after_ms(options_.full_retry_after.count());
-    refuse(request, std::move(full), &queue);
-    return true;
-  }
   for (const uint64_t id : wanted_of(*leased, abandon.lookup_ids())) {
+    if (!may_end()) {
+      // The group on its way may give up a segment.
+      if (log().is_group_in_flight()) return false;
+      v1::Refused full = refused(v1::REFUSAL_REASON_FULL, "the disk takes no more segments");
+      full.set_retry_after_ms(options_.full_retry_after.count());
+      refuse(request, std::move(full), &queue);
+      serve_demands(queue);
+      return true;
+    }
     NamedQueue* to = poison_queue_of(queue);
     if (to == nullptr || !reserve_move(queue, id)) return false;
     return_credit(*leased, {id});

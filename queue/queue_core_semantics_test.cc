@@ -194,6 +194,76 @@ TEST_F(QueueSemanticsTest, AMessageIsTriedEighteenTimesInThreeCyclesAndTheRestIs
   EXPECT_TRUE(has_alarm("poison"));
 }
 
+TEST_F(QueueSemanticsTest, ATryThatEndsWithTheServiceEndsItsCycleToo) {
+  put({{"kills the consumer", "bad"}});
+  for (int tries = 1; tries <= 6; ++tries) {
+    const auto lease = receive("events", "c", 1);
+    ASSERT_EQ(lease.messages_size(), 1);
+    ASSERT_EQ(lease.messages(0).delivery_count(), tries);
+    if (tries < 6) abort(lease.lease_id());
+  }
+  crash();
+  EXPECT_EQ(receive("events", "c", 1).messages_size(), 0) << "the delay between two cycles";
+  pass(seconds(601));
+  const auto lease = receive("events", "c", 1);
+  ASSERT_EQ(lease.messages_size(), 1);
+  EXPECT_EQ(lease.messages(0).delivery_count(), 7);
+}
+
+TEST_F(QueueSemanticsTest, AnOperatorMovesToPoisonAndDeadLettersThatAreNotThereYet) {
+  put({{"a"}});
+  v1::TransferRequest move;
+  move.set_queue("events");
+  move.set_kind(v1::TransferRequest::KIND_MOVE);
+  for (const char* name : {"events;poison", "events;dead-letters"}) {
+    move.set_to_queue(name);
+    ASSERT_TRUE(core_->start_transfer(move).has_value()) << name;
+    pass(seconds(1));
+    EXPECT_EQ(info(name).depth(), 1) << name;
+    move.set_queue(name);
+  }
+  move.set_to_queue("nowhere;poison");
+  EXPECT_EQ(core_->start_transfer(move).error().code(), StatusCode::kNotFound);
+}
+
+TEST_F(QueueSemanticsTest, ANameWithoutAQueueIsToldWhatThereIsInstead) {
+  v1::SwitchQueueRequest hold;
+  hold.set_action(v1::SwitchQueueRequest::ACTION_HOLD);
+  hold.set_queue("events;retry");
+  EXPECT_EQ(core_->switch_queue(hold).message(),
+            "events;retry is a view of events: peek it, or name events");
+  hold.set_queue("events;dead-letters");
+  EXPECT_EQ(core_->switch_queue(hold).message(),
+            "no such queue: events;dead-letters (it is made with its first message; a hold on "
+            "events covers it)");
+  v1::TransferRequest purge;
+  purge.set_kind(v1::TransferRequest::KIND_PURGE);
+  purge.set_queue("events;retry");
+  EXPECT_EQ(core_->start_transfer(purge).error().message(),
+            "events;retry is a view of events: peek it, or name events");
+}
+
+TEST_F(QueueSemanticsTest, WhatWasDestroyedIsCountedThoughItsQueueIsGone) {
+  put({{"a"}});
+  v1::TransferRequest purge;
+  purge.set_queue("events");
+  purge.set_kind(v1::TransferRequest::KIND_PURGE);
+  ASSERT_TRUE(core_->start_transfer(purge).has_value());
+  pass(seconds(1));
+  v1::DestroyDeadLettersRequest destroy;
+  destroy.set_queue("events");
+  destroy.set_token(core_->destroy_dead_letters(destroy)->token());
+  ASSERT_TRUE(core_->destroy_dead_letters(destroy).has_value());
+  flush();
+  v1::DeleteQueueRequest remove;
+  remove.set_queue("events;dead-letters");
+  ASSERT_TRUE(core_->delete_queue(remove).has_value());
+  pass(seconds(1));
+  crash();
+  EXPECT_EQ(info("events;dead-letters").name(), "");
+  EXPECT_EQ(core_->list_queues({}).service().destroyed_count(), 1);
+}
+
 TEST_F(QueueSemanticsTest, AnAbortWithDelayHoldsItsOrderKeyAcrossARestart) {
   put({{"a1", "a"}, {"a2", "a"}, {"b1", "b"}});
   abort(receive("events", "c", 1).lease_id(), seconds(30));

@@ -218,6 +218,21 @@ TEST_F(QueueCoreTest, AboveTheQuotaPutsAreFullAndCommitsFit) {
   EXPECT_TRUE(put(5, sequence, {{big}}).has_put_reply());
 }
 
+// The put is asked about again because its answer was lost.
+TEST_F(QueueCoreTest, WhatIsStoredIsAnsweredAsTheFirstTimeWhateverTheRulesAreNow) {
+  const std::string big(20'000, 'x');
+  open_producer(5);
+  EXPECT_EQ(put(5, 1, {{big}}).put_reply().results(0).lookup_id(), 1u);
+  options_.message_max_bytes = 1'000;
+  crash();
+  EXPECT_EQ(put(5, 1, {{big}}).put_reply().results(0).lookup_id(), 1u);
+  const auto both = put(5, 1, {{big}, {"small"}});
+  ASSERT_EQ(both.put_reply().results_size(), 2) << both.ShortDebugString();
+  EXPECT_EQ(both.put_reply().results(1).lookup_id(), 2u);
+  EXPECT_EQ(put(5, 3, {{big}}).refused().reason(), v1::REFUSAL_REASON_TOO_LARGE);
+  EXPECT_EQ(info().depth(), 2);
+}
+
 TEST_F(QueueCoreTest, TooLittleFreeDiskIsFull) {
   options_.free_disk_min_bytes = 1024 * 1024;
   // A segment, the reserve, and twice what must stay free.
@@ -343,6 +358,62 @@ TEST_F(QueueCoreTest, PeekShowsMetadataAndHasNoEffect) {
   EXPECT_EQ(peeked->messages(1).delivery_count(), 0);
   request.set_queue("other");
   EXPECT_EQ(core_->peek(request).error().code(), StatusCode::kNotFound);
+}
+
+// A disk on which one group is on its way and the next one is full.
+class QueueOnAStalledDiskTest : public QueueCoreTest {
+ protected:
+  void stall() {
+    open_producer(5);
+    const std::string big(30'000, 'x');
+    for (uint64_t sequence = 1; !core_->is_full_of_requests(); ++sequence) {
+      ASSERT_LT(sequence, 200u);
+      v1::QueueFrame frame = put_frame(5, sequence, {{big}});
+      frame.set_request_id(++request_id_);
+      core_->handle("p", base::encode_frame(frame));
+      if (in_flight_ == nullptr) in_flight_ = core_->seal();
+    }
+  }
+  void say(const std::string& peer, v1::QueueFrame frame) {
+    frame.set_request_id(++request_id_);
+    core_->handle(peer, base::encode_frame(frame));
+  }
+  std::vector<v1::QueueFrame> go_on() {
+    EXPECT_TRUE(core_->log().write(*in_flight_).ok());
+    core_->group_done(*in_flight_);
+    return flush();
+  }
+
+  std::unique_ptr<LogGroup> in_flight_;
+};
+
+TEST_F(QueueOnAStalledDiskTest, ARequestThatOutlivesItsClientIsRefused) {
+  ASSERT_NO_FATAL_FAILURE(stall());
+  say("c", receive_frame(100));
+  core_->undeliverable({.peer = "c", .frame = "", .lease_id = 0});
+  bool is_refused = false;
+  for (const auto& frame : go_on()) {
+    is_refused |= frame.refused().reason() == v1::REFUSAL_REASON_HELLO_WANTED;
+  }
+  EXPECT_TRUE(is_refused);
+}
+
+TEST_F(QueueOnAStalledDiskTest, NobodyCountsAsSilentWhileNothingIsRead) {
+  ASSERT_NO_FATAL_FAILURE(stall());
+  for (int i = 0; i < 20; ++i) {
+    clock_.advance(std::chrono::seconds(1));
+    core_->tick();
+  }
+  go_on();
+  core_->tick();
+  EXPECT_FALSE(core_->is_full_of_requests());
+  EXPECT_GT(receive().messages_size(), 0) << "the consumer is known still";
+  // Then it has to be heard again.
+  for (int i = 0; i < 20; ++i) {
+    clock_.advance(std::chrono::seconds(1));
+    core_->tick();
+  }
+  EXPECT_EQ(ask_one("c", receive_frame()).refused().reason(), v1::REFUSAL_REASON_HELLO_WANTED);
 }
 
 }  // namespace

@@ -15,6 +15,7 @@ constexpr int64_t kRateDefault = 10'000;
 constexpr int64_t kRateMax = 1'000'000;
 // Looked at in one step, so that clients do not wait.
 constexpr int kLookMaxCount = 2'000;
+constexpr std::chrono::milliseconds kStepMaxTime{20};
 constexpr std::chrono::minutes kKeepEnded{5};
 constexpr size_t kTransferMaxCount = 16;
 
@@ -58,9 +59,27 @@ Result<bool> QueueCore::matches(const NamedQueue& queue, uint64_t lookup_id,
   return filter.younger_than_ms() == 0 || age_ms < filter.younger_than_ms();
 }
 
+// Null where none is named. Poison and dead letters are made where they are missing.
+Result<NamedQueue*> QueueCore::target_of(const v1::TransferRequest& request) {
+  const std::string& name = request.to_queue();
+  if (name.empty()) return nullptr;
+  if (is_service_queue(name)) {
+    return invalid_argument("only the service itself puts into " + name);
+  }
+  if (NamedQueue* known = store_->find(name)) return known;
+  const std::string_view sub = sub_name_of(name);
+  NamedQueue* parent = store_->find(parent_of(name));
+  const bool is_made = sub == kPoison || sub == kDeadLetters;
+  if (parent == nullptr || !is_made) return not_found("no such queue to move to: " + name);
+  RETURN_IF_ERROR(check_room_for_queue(name));
+  NamedQueue* made = sub_queue_of(*parent, sub);
+  if (made == nullptr) return unavailable("the log is busy: try again");
+  return made;
+}
+
 Result<uint64_t> QueueCore::start_transfer(const v1::TransferRequest& request) {
   NamedQueue* from = store_->find(request.queue());
-  if (from == nullptr) return not_found("no such queue: " + request.queue());
+  if (from == nullptr) return no_such_queue(request.queue());
   if (request.rate_max() < 0 || request.rate_max() > kRateMax) {
     return invalid_argument("rate_max is 0 to 1,000,000 messages a second");
   }
@@ -73,13 +92,9 @@ Result<uint64_t> QueueCore::start_transfer(const v1::TransferRequest& request) {
   Transfer transfer;
   transfer.request = request;
   transfer.from_id = from->id;
-  NamedQueue* to = request.to_queue().empty() ? nullptr : store_->find(request.to_queue());
-  if (!request.to_queue().empty() && to == nullptr) {
-    return not_found("no such queue to move to: " + request.to_queue());
-  }
+  ASSIGN_OR_RETURN(NamedQueue * to, target_of(request));
   switch (request.kind()) {
     case v1::TransferRequest::KIND_PURGE:
-      if (is_held(*from)) return failed_precondition("the queue is held: nothing is purged");
       if (sub_name_of(from->name) == kDeadLetters) {
         return invalid_argument("dead letters are not purged: redrive or destroy them");
       }
@@ -97,10 +112,6 @@ Result<uint64_t> QueueCore::start_transfer(const v1::TransferRequest& request) {
       return invalid_argument("kind is purge, move or redrive");
   }
   if (to == from) return invalid_argument("a queue is not moved to itself");
-  // Else a move would be the way around a hold. Back to where it came from is delivery.
-  if (to != nullptr && is_held(*from) && !is_held(*to)) {
-    return failed_precondition("the queue is held: hold the queue to move to as well: " + to->name);
-  }
   if (to != nullptr && to->flags.is_deleting()) {
     return failed_precondition("the queue to move to is being deleted: " + to->name);
   }
@@ -111,6 +122,7 @@ Result<uint64_t> QueueCore::start_transfer(const v1::TransferRequest& request) {
     return invalid_argument("only the service itself writes a journal");
   }
   if (to != nullptr) transfer.to_id = to->id;
+  RETURN_IF_ERROR(check_holds(transfer, *from));
   transfer.next_lookup_id = 1;
   transfer.last_lookup_id = from->next_lookup_id - 1;
   transfer.progress.set_total_count(from->index.count());
@@ -118,6 +130,32 @@ Result<uint64_t> QueueCore::start_transfer(const v1::TransferRequest& request) {
   const uint64_t id = next_transfer_id_++;
   transfers_.emplace(id, std::move(transfer));
   return id;
+}
+
+// Asked at each step: a hold is in force from when it is set. A move would be the way around it;
+// back to where a message came from is delivery.
+Status QueueCore::check_holds(const Transfer& transfer, const NamedQueue& from) const {
+  if (!is_held(from)) return {};
+  if (transfer.deletes_queue) return failed_precondition("the queue is held: it is not deleted");
+  if (transfer.request.kind() == v1::TransferRequest::KIND_PURGE) {
+    return failed_precondition("the queue is held: nothing is purged");
+  }
+  const auto to = store_->queues().find(transfer.to_id);
+  if (to == store_->queues().end() || is_held(*to->second)) return {};
+  return failed_precondition("the queue is held: hold the queue to move to as well: " +
+                             to->second->name);
+}
+
+// False: no room in the log; the next step tries again.
+bool QueueCore::call_off_deletion(NamedQueue& queue) {
+  if (!store_->reserve(QueueStore::kRecordBytes, 1)) return false;
+  v1::QueueFlags flags = queue.flags;
+  flags.set_is_deleting(false);
+  store_->change_queue(queue, queue.settings, flags);
+  LOG_WARN("a deletion was called off by a hold queue={} left_count={}", queue.name,
+           queue.index.count());
+  serve_demands(queue);
+  return true;
 }
 
 void QueueCore::start_deletion(NamedQueue& queue) {
@@ -171,6 +209,10 @@ void QueueCore::step_transfer(Transfer& transfer) {
   const auto queue = store_->queues().find(transfer.from_id);
   if (queue == store_->queues().end()) return finish_transfer(transfer, "its queue is gone");
   NamedQueue& from = *queue->second;
+  if (const Status allowed = check_holds(transfer, from); !allowed.ok()) {
+    if (transfer.deletes_queue && !call_off_deletion(from)) return;
+    return finish_transfer(transfer, allowed.message());
+  }
   const auto now = clock_.monotonic();
   const int64_t rate = transfer.request.rate_max() > 0 ? transfer.request.rate_max() : kRateDefault;
   const double passed = std::chrono::duration<double>(now - transfer.last_step).count();
@@ -178,7 +220,9 @@ void QueueCore::step_transfer(Transfer& transfer) {
   // A tenth of a second's worth at once, at least one.
   transfer.tokens = std::min(transfer.tokens + passed * static_cast<double>(rate),
                              std::max(1.0, static_cast<double>(rate) / 10));
+  const auto until = now + kStepMaxTime;
   for (int looked = 0; looked < kLookMaxCount && transfer.tokens >= 1; ++looked) {
+    if (looked > 0 && clock_.monotonic() > until) return;
     const uint64_t lookup_id = from.index.at_or_above(transfer.next_lookup_id);
     if (lookup_id == 0 || lookup_id > transfer.last_lookup_id) {
       if (transfer.deletes_queue) return finish_deletion(transfer);

@@ -11,6 +11,8 @@ namespace {
 
 constexpr int kPeekMaxCount = 1'000;
 constexpr int kPeekLookMaxCount = 100'000;
+// Clients wait meanwhile.
+constexpr std::chrono::milliseconds kPeekMaxTime{20};
 constexpr std::chrono::minutes kNotPermittedLife{10};
 
 void fill_flags(const NamedQueue& queue, v1::QueueInfo& info) {
@@ -130,6 +132,7 @@ void QueueCore::fill_log(v1::LogInfo& info) const {
 
 void QueueCore::fill_service(v1::ServiceQuota& quota) const {
   quota.set_message_count(store_->message_count());
+  quota.set_destroyed_count(store_->destroyed_count());
   quota.set_quota_messages(options_.quota_messages);
   quota.set_bytes(store_->message_bytes());
   quota.set_quota_bytes(options_.quota_bytes);
@@ -176,8 +179,9 @@ std::vector<base::AlarmCondition> QueueCore::alarm_conditions() const {
   }
   if (!std::as_const(*store_).log().can_grow()) {
     raise("disk-full", "segments",
-          "the disk takes no more segments: puts are refused; make room on the disk of "
-          "queue.data_dir");
+          fmt::format("the disk takes no more segments: puts are refused{}; make room on the disk "
+                      "of queue.data_dir",
+                      may_end() ? "" : ", and what is poison or abandoned waits"));
   }
   if (store_->is_short_of_space()) {
     raise("service-full", "clearing",
@@ -291,8 +295,10 @@ Result<v1::PeekResponse> QueueCore::peek(const v1::PeekRequest& request) {
       id = queue->index.at_or_above(std::max<uint64_t>(1, from));
   }
   v1::PeekResponse response;
+  const auto until = clock_.monotonic() + kPeekMaxTime;
   for (int looked = 0; id != 0; id = next(id)) {
-    if (response.messages_size() >= request.max_count() || ++looked > kPeekLookMaxCount) {
+    if (response.messages_size() >= request.max_count() || ++looked > kPeekLookMaxCount ||
+        (looked > 1 && clock_.monotonic() > until)) {
       response.set_next_lookup_id(id);
       break;
     }

@@ -156,8 +156,10 @@ void QueueService::run() {
       base::MutexLock lock(mutex_);
       if (is_stopping_ || !failure_.ok()) break;
     }
-    read_frames();
+    // Calls may take a while: what clients said meanwhile is heard before the tick looks for
+    // silence.
     run_calls();
+    read_frames();
     core_->tick();
     write_log();
     send_replies();

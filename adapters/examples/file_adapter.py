@@ -55,5 +55,5 @@ while True:
                     which = dict(batch=got.batch_state.batch, digest=got.batch_state.digest)
                     answers.put(pb.FromAdapter(batch_state=dict(which, state=1 if os.path.exists(path_of(**which)) else 2)))
     except (grpc.RpcError, OSError) as error:
-        print(error, file=sys.stderr)
+        print(error.details() if isinstance(error, grpc.RpcError) else error, file=sys.stderr)
     time.sleep(0.5)

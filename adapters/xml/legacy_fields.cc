@@ -86,9 +86,9 @@ std::string_view legacy_name(LegacyType type) {
 }
 
 bool is_stopped(const v1::Event& event) {
-  return std::any_of(event.verdicts().begin(), event.verdicts().end(), [](const v1::Verdict& v) {
-    return v.decision() == v1::DECISION_HANDLE || v.decision() == v1::DECISION_ERROR;
-  });
+  if (event.verdicts().empty()) return false;
+  const v1::Decision last = event.verdicts().rbegin()->decision();
+  return last == v1::DECISION_HANDLE || last == v1::DECISION_ERROR;
 }
 
 std::optional<LegacyType> legacy_type(const v1::Envelope& envelope, const v1::Event& event) {
@@ -150,6 +150,12 @@ std::string legacy_channel_uri(v1::ConversationKind kind, const std::string& key
   if (kind == v1::CONVERSATION_KIND_DIRECT) {
     return "urn:x-verbatim:direct:" + encode_uri_part(first_of_pair(key)) + ":" +
            encode_uri_part(second_of_pair(key));
+  }
+  if (const size_t scheme = key.find("://"); scheme != std::string::npos) {
+    const size_t slash = std::min(key.find('/', scheme + 3), key.size());
+    const std::string id = slash < key.size() ? "/" + encode_uri_part(key.substr(slash + 1)) : "";
+    return key.substr(0, scheme + 3) + encode_uri_part(key.substr(scheme + 3, slash - scheme - 3)) +
+           id;
   }
   const size_t at = key.find('@');
   if (at == std::string::npos) return "ma-chan://" + encode_uri_part(key) + "/";

@@ -19,7 +19,8 @@ std::string_view legacy_name(LegacyType type);
 // another event, and for what a policy stopped.
 std::optional<LegacyType> legacy_type(const v1::Envelope& envelope, const v1::Event& event);
 
-// True where a verdict says that the act must not happen.
+// True where the act must not happen: the last verdict decides, as an error before it may have been
+// discarded.
 bool is_stopped(const v1::Event& event);
 
 // Message/@content. CHAT: the text as delivered. FILE*: "<event id>.<extension>".
@@ -37,7 +38,8 @@ std::string legacy_user_name(const v1::Party& party);
 // Sender/@uri: the normalised address as xs:anyURI.
 std::string legacy_sender_uri(const v1::Party& party);
 
-// Channel/@uri: "ma-chan://domain/id" of a room; "urn:x-verbatim:direct:a:b" of two people.
+// Channel/@uri: "ma-chan://domain/id" of a room, its address where that is a URI already;
+// "urn:x-verbatim:direct:a:b" of two people.
 std::string legacy_channel_uri(v1::ConversationKind kind, const std::string& key);
 // Channel/@name: the display name, else the key; "a, b" of two people.
 std::string legacy_channel_name(v1::ConversationKind kind, const std::string& key,

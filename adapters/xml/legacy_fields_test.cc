@@ -84,6 +84,8 @@ TEST(LegacyFields, AddressesBecomeUris) {
   EXPECT_EQ(legacy_sender_uri(party), "a%20b%25c%3Ad%23e%22%3C@x");
   EXPECT_EQ(legacy_channel_uri(v1::CONVERSATION_KIND_ROOM, "desk@rooms.example.test"),
             "ma-chan://rooms.example.test/desk");
+  EXPECT_EQ(legacy_channel_uri(v1::CONVERSATION_KIND_ROOM, "ma-chan://example.test/47 11/a"),
+            "ma-chan://example.test/47%2011%2Fa");
   EXPECT_EQ(legacy_channel_uri(v1::CONVERSATION_KIND_DIRECT, "a@x b@y"),
             "urn:x-verbatim:direct:a@x:b@y");
   EXPECT_EQ(legacy_channel_name(v1::CONVERSATION_KIND_DIRECT, "a@x b@y", ""), "a@x, b@y");

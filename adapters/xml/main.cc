@@ -30,12 +30,19 @@ int validate(const std::string& path) {
   return report->problems.empty() ? 0 : 1;
 }
 
+constexpr const char* kHelp =
+    R"(Writes each batch as one XML document of conversations with a companion and a manifest, synced
+before it is acknowledged (table [adapter_xml]). `verbatimctl verify DIR` proves that the folder
+is whole.
+
+  --validate FILE             says where a document breaks the schema)";
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc == 3 && std::string_view(argv[1]) == "--validate") return validate(argv[2]);
   verbatim::base::install_signal_handlers();
-  const auto start = verbatim::base::start_service(kName, argc, argv);
+  const auto start = verbatim::base::start_service(kName, argc, argv, kHelp);
   if (!start.arguments) return start.exit_code;
   const auto& settings = start.arguments->config.adapter_xml();
   verbatim::adapters::XmlAdapter adapter(

@@ -56,7 +56,8 @@ std::string attribute_name(const FieldDescriptor& field) {
 std::string element_name(const FieldDescriptor& field) {
   static const std::map<std::string_view, std::string_view> kOneOf = {
       {"others", "OtherParty"}, {"verdicts", "Verdict"}, {"files", "File"},
-      {"addresses", "Address"}, {"settings", "Setting"}, {"slices", "Slice"}};
+      {"addresses", "Address"}, {"settings", "Setting"}, {"slices", "Slice"},
+      {"groups", "Group"}};
   const auto found = kOneOf.find(field.name());
   return found == kOneOf.end() ? camel(field.name(), true) : std::string(found->second);
 }
@@ -100,46 +101,62 @@ bool is_attribute(const FieldDescriptor& field) {
 
 // How one field is written; made once per message type.
 struct FieldForm {
-  const FieldDescriptor* field;
   bool is_attribute;
+  bool is_time;
+  bool is_digest;
   std::string name;  // of the attribute or the child element
 };
 
+// By the fields' index, which is the order of their declaration.
 const std::vector<FieldForm>& forms_of(const google::protobuf::Descriptor& type) {
   thread_local std::unordered_map<const google::protobuf::Descriptor*, std::vector<FieldForm>> all;
   const auto [place, is_new] = all.try_emplace(&type);
   for (int i = 0; is_new && i < type.field_count(); ++i) {
     const FieldDescriptor& field = *type.field(i);
-    place->second.push_back({&field, is_attribute(field),
+    place->second.push_back({is_attribute(field), is_time(field), is_digest(field),
                              is_attribute(field) ? attribute_name(field) : element_name(field)});
   }
   return place->second;
 }
 
-std::string attribute_text(const Message& message, const FieldDescriptor& field) {
+using Fields = std::vector<const FieldDescriptor*>;
+
+// Those that are set, in the order of their declaration.
+Fields fields_of(const Message& message) {
+  Fields fields;
+  message.GetReflection()->ListFields(message, &fields);
+  std::sort(fields.begin(), fields.end(),
+            [](const auto* a, const auto* b) { return a->index() < b->index(); });
+  return fields;
+}
+
+// Text of a field that is set: in `scratch`, or the message's own.
+std::string_view attribute_text(const Message& message, const FieldDescriptor& field,
+                                const FieldForm& form, std::string& scratch) {
   const Reflection& reflection = *message.GetReflection();
   switch (field.cpp_type()) {
     case FieldDescriptor::CPPTYPE_INT32:
-      return std::to_string(reflection.GetInt32(message, &field));
+      return scratch = std::to_string(reflection.GetInt32(message, &field));
     case FieldDescriptor::CPPTYPE_UINT32:
-      return std::to_string(reflection.GetUInt32(message, &field));
+      return scratch = std::to_string(reflection.GetUInt32(message, &field));
     case FieldDescriptor::CPPTYPE_UINT64:
-      return std::to_string(reflection.GetUInt64(message, &field));
+      return scratch = std::to_string(reflection.GetUInt64(message, &field));
     case FieldDescriptor::CPPTYPE_INT64: {
       const int64_t value = reflection.GetInt64(message, &field);
-      return is_time(field) ? to_iso_time(value) : std::to_string(value);
+      return scratch = form.is_time ? to_iso_time(value) : std::to_string(value);
     }
     case FieldDescriptor::CPPTYPE_DOUBLE:
-      return std::to_string(reflection.GetDouble(message, &field));
+      return scratch = std::to_string(reflection.GetDouble(message, &field));
     case FieldDescriptor::CPPTYPE_FLOAT:
-      return std::to_string(reflection.GetFloat(message, &field));
+      return scratch = std::to_string(reflection.GetFloat(message, &field));
     case FieldDescriptor::CPPTYPE_BOOL:
       return reflection.GetBool(message, &field) ? "true" : "false";
     case FieldDescriptor::CPPTYPE_ENUM:
-      return enum_text(*field.enum_type(), reflection.GetEnumValue(message, &field));
+      return scratch = enum_text(*field.enum_type(), reflection.GetEnumValue(message, &field));
     case FieldDescriptor::CPPTYPE_STRING: {
-      const std::string value = reflection.GetString(message, &field);
-      return field.type() == FieldDescriptor::TYPE_BYTES ? base::to_hex(value) : value;
+      const std::string& value = reflection.GetStringReference(message, &field, &scratch);
+      if (field.type() != FieldDescriptor::TYPE_BYTES) return value;
+      return scratch = base::to_hex(value);
     }
     case FieldDescriptor::CPPTYPE_MESSAGE:
       break;
@@ -147,7 +164,17 @@ std::string attribute_text(const Message& message, const FieldDescriptor& field)
   return "";
 }
 
-void write_text_element(base::XmlWriter& writer, const std::string& name, const std::string& text) {
+void write_attributes(base::XmlWriter& writer, const Message& message, const Fields& fields) {
+  const std::vector<FieldForm>& forms = forms_of(*message.GetDescriptor());
+  std::string scratch;
+  for (const FieldDescriptor* field : fields) {
+    const FieldForm& form = forms[static_cast<size_t>(field->index())];
+    if (!form.is_attribute) continue;
+    writer.attribute(form.name, attribute_text(message, *field, form, scratch));
+  }
+}
+
+void write_text_element(base::XmlWriter& writer, std::string_view name, std::string_view text) {
   writer.start_element(name);
   writer.text(text);
   writer.end_element();
@@ -163,25 +190,33 @@ void write_exact(base::XmlWriter& writer, const FieldDescriptor& field, const st
 }
 
 // One value of a field that is no attribute.
-void write_child(base::XmlWriter& writer, const FieldForm& form, const std::string& value) {
-  if (form.field->type() != FieldDescriptor::TYPE_BYTES) {
+void write_child(base::XmlWriter& writer, const FieldDescriptor& field, const FieldForm& form,
+                 const std::string& value) {
+  if (field.type() != FieldDescriptor::TYPE_BYTES) {
     write_text_element(writer, form.name, value);
   } else {
     write_text_element(writer, form.name,
-                       is_digest(*form.field) ? base::to_hex(value) : base::to_base64(value));
+                       form.is_digest ? base::to_hex(value) : base::to_base64(value));
   }
 }
 
+// Of one side of a map's pair, which is written even where it is 0 or "".
+std::string pair_text(const Message& pair, const FieldDescriptor& side) {
+  std::string scratch;
+  const FieldForm& form = forms_of(*pair.GetDescriptor())[static_cast<size_t>(side.index())];
+  return std::string(attribute_text(pair, side, form, scratch));
+}
+
 // A map's order in memory is not stable: sorted by key.
-void write_map(base::XmlWriter& writer, const Message& message, const FieldForm& form) {
+void write_map(base::XmlWriter& writer, const Message& message, const FieldDescriptor& field,
+               const FieldForm& form) {
   const Reflection& reflection = *message.GetReflection();
-  const FieldDescriptor& field = *form.field;
   std::map<std::string, std::string> sorted;
   const FieldDescriptor* key = field.message_type()->map_key();
   const FieldDescriptor* value = field.message_type()->map_value();
   for (int i = 0; i < reflection.FieldSize(message, &field); ++i) {
     const Message& pair = reflection.GetRepeatedMessage(message, &field, i);
-    sorted[attribute_text(pair, *key)] = attribute_text(pair, *value);
+    sorted[pair_text(pair, *key)] = pair_text(pair, *value);
   }
   for (const auto& [name, text] : sorted) {
     writer.start_element(form.name);
@@ -193,54 +228,53 @@ void write_map(base::XmlWriter& writer, const Message& message, const FieldForm&
   }
 }
 
-void write_children_of(base::XmlWriter& writer, const Message& message, const FieldForm& form) {
+// Of a field that is set.
+void write_children_of(base::XmlWriter& writer, const Message& message,
+                       const FieldDescriptor& field, const FieldForm& form) {
   const Reflection& reflection = *message.GetReflection();
-  const FieldDescriptor& field = *form.field;
-  if (field.is_map()) return write_map(writer, message, form);
+  if (field.is_map()) return write_map(writer, message, field, form);
   const bool is_message = field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
+  std::string scratch;
   if (!field.is_repeated()) {
-    if (!reflection.HasField(message, &field)) return;
     if (is_message) return write_proto(writer, form.name, reflection.GetMessage(message, &field));
-    return write_child(writer, form, reflection.GetString(message, &field));
+    return write_child(writer, field, form,
+                       reflection.GetStringReference(message, &field, &scratch));
   }
   for (int i = 0; i < reflection.FieldSize(message, &field); ++i) {
     if (is_message) {
       write_proto(writer, form.name, reflection.GetRepeatedMessage(message, &field, i));
     } else {
-      write_child(writer, form, reflection.GetRepeatedString(message, &field, i));
+      write_child(writer, field, form,
+                  reflection.GetRepeatedStringReference(message, &field, i, &scratch));
     }
   }
 }
 
-}  // namespace
-
-void write_proto_attributes(base::XmlWriter& writer, const Message& message) {
-  for (const FieldForm& form : forms_of(*message.GetDescriptor())) {
-    if (!form.is_attribute || !message.GetReflection()->HasField(message, form.field)) continue;
-    writer.attribute(form.name, attribute_text(message, *form.field));
-  }
-}
-
-void write_proto_children(base::XmlWriter& writer, const Message& message) {
+// Of the texts that the document can only show with replacements.
+void write_exact_texts(base::XmlWriter& writer, const Message& message, const Fields& fields) {
   const Reflection& reflection = *message.GetReflection();
-  const std::vector<FieldForm>& forms = forms_of(*message.GetDescriptor());
-  for (const FieldForm& form : forms) {
-    if (!form.is_attribute) write_children_of(writer, message, form);
-  }
   std::string scratch;
-  for (const FieldForm& form : forms) {
-    if (form.field->type() != FieldDescriptor::TYPE_STRING) continue;
-    if (!form.field->is_repeated()) {
-      write_exact(writer, *form.field,
-                  reflection.GetStringReference(message, form.field, &scratch));
+  for (const FieldDescriptor* field : fields) {
+    if (field->type() != FieldDescriptor::TYPE_STRING) continue;
+    if (!field->is_repeated()) {
+      write_exact(writer, *field, reflection.GetStringReference(message, field, &scratch));
       continue;
     }
-    for (int i = 0; i < reflection.FieldSize(message, form.field); ++i) {
-      write_exact(writer, *form.field,
-                  reflection.GetRepeatedStringReference(message, form.field, i, &scratch));
+    for (int i = 0; i < reflection.FieldSize(message, field); ++i) {
+      write_exact(writer, *field,
+                  reflection.GetRepeatedStringReference(message, field, i, &scratch));
     }
   }
-  const auto& unknown = reflection.GetUnknownFields(message);
+}
+
+void write_children(base::XmlWriter& writer, const Message& message, const Fields& fields) {
+  const std::vector<FieldForm>& forms = forms_of(*message.GetDescriptor());
+  for (const FieldDescriptor* field : fields) {
+    const FieldForm& form = forms[static_cast<size_t>(field->index())];
+    if (!form.is_attribute) write_children_of(writer, message, *field, form);
+  }
+  write_exact_texts(writer, message, fields);
+  const auto& unknown = message.GetReflection()->GetUnknownFields(message);
   if (unknown.empty()) return;
   std::string bytes;
   if (unknown.SerializeToString(&bytes)) {
@@ -248,10 +282,21 @@ void write_proto_children(base::XmlWriter& writer, const Message& message) {
   }
 }
 
-void write_proto(base::XmlWriter& writer, const std::string& name, const Message& message) {
+}  // namespace
+
+void write_proto_attributes(base::XmlWriter& writer, const Message& message) {
+  write_attributes(writer, message, fields_of(message));
+}
+
+void write_proto_children(base::XmlWriter& writer, const Message& message) {
+  write_children(writer, message, fields_of(message));
+}
+
+void write_proto(base::XmlWriter& writer, std::string_view name, const Message& message) {
+  const Fields fields = fields_of(message);
   writer.start_element(name);
-  write_proto_attributes(writer, message);
-  write_proto_children(writer, message);
+  write_attributes(writer, message, fields);
+  write_children(writer, message, fields);
   writer.end_element();
 }
 

@@ -16,14 +16,14 @@
 
 #include <google/protobuf/message.h>
 
-#include <string>
+#include <string_view>
 
 #include "base/xml_writer.h"
 
 namespace verbatim::adapters {
 
 // <name>…</name>.
-void write_proto(base::XmlWriter& writer, const std::string& name,
+void write_proto(base::XmlWriter& writer, std::string_view name,
                  const google::protobuf::Message& message);
 
 // The two halves, for an element that joins several messages: all attributes first.

@@ -25,6 +25,20 @@ std::string_view action_word(v1::UpdateAdapterRequest::Action action) {
   }
 }
 
+// What staging knows counts; the configuration is for adapters that it meets for the first time.
+std::string_view configuration_hint(v1::UpdateAdapterRequest::Action action) {
+  switch (action) {
+    case v1::UpdateAdapterRequest::ACTION_MAKE_REQUIRED:
+      return " Put required = true into the configuration, too.";
+    case v1::UpdateAdapterRequest::ACTION_MAKE_OPTIONAL:
+      return " Put required = false into the configuration, too.";
+    case v1::UpdateAdapterRequest::ACTION_REMOVE:
+      return " Take it out of the configuration, or the next start adds it anew.";
+    default:
+      return "";
+  }
+}
+
 }  // namespace
 
 std::string event_line(const v1::EventInfo& event) {
@@ -56,6 +70,7 @@ int list_adapters(CommandContext& context) {
                {"LAG BYTES", Align::kRight},
                {"OLDEST", Align::kRight},
                {"QUARANTINED", Align::kRight},
+               {"REPLAY LEFT", Align::kRight},
                {"RETRIES", Align::kRight},
                {"SOFTWARE"},
                {"LAST REASON"}});
@@ -66,6 +81,7 @@ int list_adapters(CommandContext& context) {
          human_count(adapter.last_sealed_batch()), human_count(adapter.last_acked_batch()),
          human_count(adapter.pending_count()), human_bytes(adapter.pending_bytes()),
          human_age(adapter.oldest_pending_age_ms()), human_count(adapter.quarantined_count()),
+         adapter.replay_left_count() == 0 ? "-" : human_count(adapter.replay_left_count()),
          human_count(adapter.retry_count()),
          adapter.software().empty() ? "-" : printable(adapter.software()),
          adapter.last_reason().empty() ? "-" : printable(adapter.last_reason())});
@@ -80,7 +96,8 @@ int update_adapter(CommandContext& context, const v1::UpdateAdapterRequest& requ
   if (context.style.is_json) {
     print_json(*answer);
   } else {
-    print_text(fmt::format("Adapter {} {}.\n", request.adapter(), action_word(request.action())));
+    print_text(fmt::format("Adapter {} {}.{}\n", request.adapter(), action_word(request.action()),
+                           configuration_hint(request.action())));
   }
   return kExitOk;
 }

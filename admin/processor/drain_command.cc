@@ -61,6 +61,8 @@ Status switch_puts(AdminClient& client, const std::string& queue, bool is_paused
 struct Left {
   int64_t queued = 0;
   int64_t oldest_ms = 0;
+  // Why nobody takes it, where that is known.
+  std::string in_the_way;
 };
 
 Result<Left> left_in_queues(AdminClient& client, const v1::DrainResponse& state) {
@@ -70,9 +72,20 @@ Result<Left> left_in_queues(AdminClient& client, const v1::DrainResponse& state)
     const auto& names = state.queues();
     if (std::find(names.begin(), names.end(), queue.name()) == names.end()) continue;
     left.queued += queue.depth();
+    if (queue.depth() > 0 && queue.is_receive_paused()) {
+      left.in_the_way += fmt::format(", receives of queue {} are paused", printable(queue.name()));
+    } else if (queue.depth() > 0 && queue.consumer_count() == 0) {
+      left.in_the_way += fmt::format(", queue {} has no consumer", printable(queue.name()));
+    }
     left.oldest_ms = std::max(left.oldest_ms, queue.oldest_age_ms());
   }
   return left;
+}
+
+// Events that no required adapter takes: no adapter has to acknowledge them, and they stay.
+Result<int64_t> unrouted(AdminClient& client) {
+  ASSIGN_OR_RETURN(const v1::GetAccountingResponse cut, client.get_accounting(/*recount=*/false));
+  return cut.unrouted_count();
 }
 
 // An adapter that is in the way: the one that lags most.
@@ -158,18 +171,22 @@ int drain(CommandContext& context, const DrainCommand& command) {
   for (const std::string& queue : state->queues()) {
     const Status status = switch_puts(client, queue, true, command.reason);
     if (!status.ok()) return report_error(status);
-    std::fprintf(stderr, "%-8s puts of queue %s are paused\n", "intake", queue.c_str());
+    std::fprintf(stderr, "%-8s puts of queue %s are paused until 'verbatimctl drain --end'\n",
+                 "intake", queue.c_str());
   }
   Left left;
   state = wait_empty(client, until, left);
   if (!state) return report_error(state.error());
-  const bool is_done = left.queued == 0 && is_empty(*state);
+  const auto unrouted_count = unrouted(client);
+  if (!unrouted_count) return report_error(unrouted_count.error());
+  const bool is_empty_now = left.queued == 0 && is_empty(*state);
+  const bool is_done = is_empty_now && *unrouted_count == 0;
   if (context.style.is_json) {
     print_json(*state);
   } else if (is_done) {
     print_text(
         fmt::format("Drained: nothing is queued or staged, every adapter has acknowledged.{}\n"
-                    "Puts stay paused until 'verbatimctl drain --end' or 'queues resume'.\n",
+                    "Puts stay paused until 'verbatimctl drain --end'.\n",
                     state->kept_count() + state->quarantined_count() == 0
                         ? std::string()
                         : fmt::format(" {} copies stay for holds, {} events in quarantine.",
@@ -177,10 +194,20 @@ int drain(CommandContext& context, const DrainCommand& command) {
                                       human_count(state->quarantined_count()))));
   }
   if (is_done) return kExitOk;
-  report_error(deadline_exceeded(fmt::format(
-      "not drained in time: {} messages queued, {} events staged{}{}", left.queued,
-      state->staged_count(), slowest(*state),
-      state->has_required_adapter() ? "" : "; no adapter is required, so nothing is deleted")));
+  if (is_empty_now) {
+    report_error(failed_precondition(fmt::format(
+        "not drained: {} events are unrouted, no required adapter takes them, so they are archived "
+        "nowhere and stay in the store; widen a filter, or add a required adapter that starts with "
+        "the oldest. Puts stay paused until 'verbatimctl drain --end'",
+        human_count(*unrouted_count))));
+    return kExitAttention;
+  }
+  report_error(deadline_exceeded(
+      fmt::format(
+          "not drained in time: {} messages queued{}, {} events staged{}{}", left.queued,
+          left.in_the_way, state->staged_count(), slowest(*state),
+          state->has_required_adapter() ? "" : "; no adapter is required, so nothing is deleted") +
+      ". Puts stay paused until 'verbatimctl drain --end'"));
   return kExitAttention;
 }
 

@@ -17,6 +17,34 @@ std::string filter_text(const v1::HoldFilter& filter) {
   return text;
 }
 
+namespace {
+
+// An address that nobody has is no error: the person may not have written yet. So it is told what
+// the hold finds, as far as one question goes.
+std::string covered_text(CommandContext& context, const v1::HoldFilter& filter) {
+  v1::ListStagedRequest request;
+  request.mutable_filter()->set_person(filter.person());
+  request.mutable_filter()->set_room(filter.room());
+  request.mutable_filter()->set_from_unix_ns(filter.from_unix_ns());
+  request.mutable_filter()->set_to_unix_ns(filter.to_unix_ns());
+  const Result<v1::ListStagedResponse> answer = context.client.list_staged(request);
+  if (!answer) return "What the store has of it cannot be told: " + answer.error().message() + "\n";
+  const bool is_none = answer->match_count() == 0 && answer->next_sequence() == 0;
+  if (is_none && !(filter.person().empty() && filter.room().empty())) {
+    return fmt::format(
+        "The store has 0 events of it now: no event names it yet; is it written as `staging list` "
+        "shows it?{}\nWhat was deleted before is in the archives only; what comes is covered.\n",
+        filter.person().empty() || filter.person().find('@') != std::string::npos
+            ? ""
+            : " An address of a person has an '@' as a rule.");
+  }
+  return fmt::format("The store has {}{} events of it now; those that come are covered as well.\n",
+                     answer->next_sequence() == 0 ? "" : "at least ",
+                     human_count(answer->match_count()));
+}
+
+}  // namespace
+
 int add_hold(CommandContext& context, const v1::AddHoldRequest& request) {
   const Result<v1::AddHoldResponse> answer = context.client.add_hold(request);
   if (!answer) return report_error(answer.error());
@@ -25,6 +53,7 @@ int add_hold(CommandContext& context, const v1::AddHoldRequest& request) {
   } else {
     print_text(fmt::format("Hold {} stands: {}.\n", answer->hold().number(),
                            filter_text(answer->hold().filter())));
+    print_text(covered_text(context, answer->hold().filter()));
   }
   return kExitOk;
 }

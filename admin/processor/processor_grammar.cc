@@ -16,6 +16,8 @@ A hold stops deletion, never delivery: what it covers is archived as ever, and a
 holds may cover one event; it stays until all of them are released. A person's hold covers events that name the person,
 as the one who acts or as one of the others; to keep all that was said in a room, hold the room. Times are those of the
 source or of the collector, whichever lies inside. What was deleted before a hold was made is in the archives only.
+Capitals of an address (A to Z) and a session behind "/" make no difference; other letters must be as `staging list`
+shows them.
 
 Examples:
   verbatimctl holds add --person alice@example.com --from 2026-01-01 --reason "case 4711"
@@ -28,8 +30,8 @@ either; a queue that is away is shown as pending, and gets it when it is back.)"
 
 constexpr const char* kStagingFooter = R"(
 PLACE is where an event is: staged (a required adapter has not acknowledged it), archived (to be deleted next),
-kept (a copy for a hold), quarantined (a copy; its adapter rejects it), unrouted (no required adapter's filter takes
-it). HOLDS are the numbers of those that cover it.
+kept (a copy for a hold), quarantined (a copy; its adapter rejects it), unrouted (no required adapter's filter took
+it so far). HOLDS are the numbers of those that cover it.
 
 Examples:
   verbatimctl staging list --room deal@rooms.example.com --from 2026-03-01T09:00 --to 2026-03-01T10:00
@@ -38,7 +40,9 @@ Examples:
   verbatimctl staging show 4711 --content --reason "case 4711"
   verbatimctl staging trace 5f3a-77 --content --reason "case 4711"
 
-With --room only that conversation's events are read; without it list and trace read the whole store, in parts.
+With --room only that conversation's events are read. Without it list reads the whole store, in parts; trace looks
+through it once for the message, and through the index of its conversation then. It refuses a store of more than
+1,000,000 events: there name the room (list finds it by person or time).
 show and trace give metadata; texts only with --content, and each such reading is in the audit log of the processor
 (verbatimctl audit list --service processor).)";
 
@@ -46,12 +50,45 @@ constexpr const char* kDrainFooter = R"(
 For a planned switch: pauses the puts of the queues that feed the store, has every adapter take what waits without
 regard to its interval, and waits until the queues and the store are empty and every adapter has acknowledged.
 Senders wait meanwhile: link nodes get errors, producers are told to come back, notices wait in the collector's outbox.
-Copies for holds and events in quarantine stay, and are told.
+Copies for holds and events in quarantine stay, and are told. Events that are unrouted stand in the way: they are
+archived nowhere, and no adapter can acknowledge them. When it is given up, by its time or by Ctrl-C, puts stay paused.
 
 Drain mode ends with `drain --end`, which lets puts go on (whoever has paused them), or when the processor is started again; puts stay paused
-until `drain --end` or `queues resume`, whatever is restarted.
+until `drain --end`, whatever is restarted. Until then the alarm `draining` is raised, also after a drain that was given up.
 
 Exit codes: 0 drained; 1 not in time, or something stands in the way (it is named); 3 a service does not answer.)";
+
+constexpr const char* kBatchesFooter = R"(
+The store keeps of each adapter the last batch that was acknowledged, the one under way, and planned ones (the rest of
+a slice, or halves of a rejected batch). Older batches are in the archive: verbatimctl verify DIR.
+WHY: count, bytes, interval, drain, replacement (of a rejected batch), released (from quarantine), rerouted (what no
+required adapter took before), replay.
+
+Examples:
+  verbatimctl batches list                what is under way, and why was it sealed?
+  verbatimctl batches show xml 4711       its slices, how many were there, its digest)";
+
+constexpr const char* kFilesFooter = R"(
+Examples:
+  verbatimctl files list                  what events of the store name
+  verbatimctl files list --missing        exit code 1: content that is named and not there
+  verbatimctl files list --unnamed        what is stored without a name, and why it is still there)";
+
+constexpr const char* kAdaptersFooter = R"(
+LAG, LAG BYTES and OLDEST are what the adapter has not acknowledged yet: events, bytes, age of the oldest.
+
+Examples:
+  verbatimctl adapters list                         who lags, who is away, what did it say last?
+  verbatimctl adapters pause xml --reason "ticket 4711: the archive is being moved"
+  verbatimctl adapters resume xml --reason "ticket 4711"
+  verbatimctl adapters replay xml --from 2026-03-01T09:00 --dry-run
+  verbatimctl adapters replay xml --from 2026-03-01T09:00 --reason "ticket 4711: documents were lost"
+
+REPLAY LEFT is what a replay has still to give, at most. A replay reaches what the store still has (exit code 1: nothing
+of it; the archive is the source then), and says where that begins: what every required adapter has acknowledged is
+deleted, but for copies of holds. What it gives again comes in new batches that are marked so (replay_of); it changes no
+account, and a second archive of it is up to the adapter. An adapter that was paused for 100 rejects in a row goes on
+with resume; what it had rejected is in quarantine (verbatimctl quarantine list).)";
 
 CLI::App* add_noun(CLI::App& app, const std::string& noun, const std::string& help) {
   CLI::App* added = app.add_subcommand(noun, help);
@@ -221,7 +258,11 @@ void add_staging(CLI::App& app, const TakeCommand& take) {
                    "Id of any of its versions, or of any of its events")
       ->required()
       ->type_name("ID");
-  trace->add_option("--room", *conversation, "Only in this conversation")->type_name("ADDRESS");
+  trace
+      ->add_option("--room", *conversation,
+                   "Only in this conversation, by its index; needed in a store of more than "
+                   "1,000,000 events")
+      ->type_name("ADDRESS");
   add_content(*trace, *traced);
   trace->callback([take, message, conversation, traced] {
     v1::TraceMessageRequest request;
@@ -236,6 +277,7 @@ void add_staging(CLI::App& app, const TakeCommand& take) {
 void add_batches(CLI::App& app, const TakeCommand& take) {
   CLI::App* batches = add_noun(
       app, "batches", "Batches that the store knows: the last of each adapter, and planned ones");
+  batches->footer(kBatchesFooter);
   CLI::App* list = batches->add_subcommand("list", "Acknowledged, under way, planned");
   auto adapter = std::make_shared<std::string>();
   list->add_option("--adapter", *adapter, "Only of this adapter")->type_name("ADAPTER");
@@ -262,6 +304,7 @@ void add_batches(CLI::App& app, const TakeCommand& take) {
 
 void add_files(CLI::App& app, const TakeCommand& take) {
   CLI::App* files = add_noun(app, "files", "Files that events of the store name");
+  files->footer(kFilesFooter);
   CLI::App* list = files->add_subcommand(
       "list", "Digest, state and size of their content; exit code 1 if one is missing");
   auto only_missing = std::make_shared<bool>(false);
@@ -301,12 +344,19 @@ void add_replays(CLI::App& adapters, const TakeCommand& take) {
   replay->add_option("--from", given->from, "A sequence, or a time of intake, UTC")
       ->required()
       ->check([](const std::string& text) {
-        return is_number(text) && text != "0" ? std::string() : check_time(text);
+        if (is_number(text) && text != "0") return std::string();
+        return parse_utc_ns(text) ? std::string()
+                                  : std::string(
+                                        "expected a sequence, from 1 on, or a time in UTC such as "
+                                        "2026-03-01T12:00");
       })
       ->type_name("SEQUENCE|TIME");
   replay->add_flag("--dry-run", given->only_look, "Only tell what it would reach");
-  add_reason(*replay, given->reason);
+  replay->add_option("--reason", given->reason, "Why; goes into the audit log");
   replay->callback([take, given] {
+    if (given->reason.empty() && !given->only_look) {
+      throw CLI::RequiredError("--reason (or --dry-run)");
+    }
     v1::ReplayAdapterRequest request;
     request.set_adapter(given->adapter);
     request.set_reason(given->reason);
@@ -359,6 +409,9 @@ void add_processor_nouns(CLI::App& app, CLI::App& adapters, const TakeCommand& t
   add_batches(app, take);
   add_files(app, take);
   add_replays(adapters, take);
+  adapters.footer(kAdaptersFooter);
+  // What was made before has the footer of the program.
+  for (CLI::App* verb : adapters.get_subcommands({})) verb->footer(kAdaptersFooter);
   add_drain(app, take);
 }
 

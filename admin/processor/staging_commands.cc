@@ -2,6 +2,7 @@
 #include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
+#include <map>
 
 #include "admin/processor/processor_commands.h"
 #include "admin/status_report.h"
@@ -199,6 +200,20 @@ int list_batches(CommandContext& context, const v1::ListBatchesRequest& request)
 
 namespace {
 
+// A file that events of several parts of the answer name is one row.
+void add_file(const v1::NamedFile& file, std::map<std::string, int>& rows,
+              v1::ListFilesResponse& all) {
+  const auto [row, is_new] = rows.emplace(file.sha256(), all.files_size());
+  if (is_new) {
+    *all.add_files() = file;
+    return;
+  }
+  v1::NamedFile& known = *all.mutable_files(row->second);
+  known.set_event_count(known.event_count() + file.event_count());
+  known.set_first_sequence(std::min(known.first_sequence(), file.first_sequence()));
+  known.set_last_sequence(std::max(known.last_sequence(), file.last_sequence()));
+}
+
 int list_unnamed_files(CommandContext& context, const v1::ListFilesRequest& request) {
   const Result<v1::ListFilesResponse> answer = context.client.list_files(request);
   if (!answer) return report_error(answer.error());
@@ -224,11 +239,12 @@ int list_files(CommandContext& context, const v1::ListFilesRequest& request) {
   if (request.only_unnamed()) return list_unnamed_files(context, request);
   v1::ListFilesRequest part = request;
   v1::ListFilesResponse all;
+  std::map<std::string, int> rows;
   bool is_any_missing = false;
   do {
     const Result<v1::ListFilesResponse> answer = context.client.list_files(part);
     if (!answer) return report_error(answer.error());
-    for (const auto& file : answer->files()) *all.add_files() = file;
+    for (const auto& file : answer->files()) add_file(file, rows, all);
     part.set_from_sequence(answer->next_sequence());
   } while (part.from_sequence() != 0);
   Table files({{"SHA-256"},
@@ -256,9 +272,10 @@ int list_files(CommandContext& context, const v1::ListFilesRequest& request) {
 int replay_adapter(CommandContext& context, const v1::ReplayAdapterRequest& request) {
   const Result<v1::ReplayAdapterResponse> answer = context.client.replay_adapter(request);
   if (!answer) return report_error(answer.error());
+  const bool is_out_of_reach = request.only_look() && answer->event_count() == 0;
   if (context.style.is_json) {
     print_json(*answer);
-    return kExitOk;
+    return is_out_of_reach ? kExitAttention : kExitOk;
   }
   if (request.end()) {
     print_text(
@@ -267,8 +284,15 @@ int replay_adapter(CommandContext& context, const v1::ReplayAdapterRequest& requ
                     request.adapter()));
     return kExitOk;
   }
+  if (is_out_of_reach) {
+    print_text(fmt::format(
+        "A replay would reach nothing: what lies below sequence {} is archived and "
+        "deleted, and of the rest this adapter has acknowledged nothing from there on.\n",
+        answer->whole_from_sequence()));
+    return kExitAttention;
+  }
   print_text(fmt::format(
-      "{} {} events ({}), sequences {} to {}, of them {} copies kept for holds.\n"
+      "{} at most {} events ({}), sequences {} to {}, of them {} copies kept for holds.\n"
       "What lies below sequence {} is archived and deleted, but for such copies: a replay cannot "
       "reach it.\n",
       request.only_look() ? "A replay would reach" : "The replay gives again",

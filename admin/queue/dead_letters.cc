@@ -5,6 +5,7 @@
 #include <string>
 
 #include "admin/queue/queue_commands.h"
+#include "admin/queue/queue_options.h"
 #include "admin/status_report.h"
 #include "admin/text.h"
 
@@ -41,19 +42,44 @@ int carry_out(CommandContext& context, const v1::DestroyDeadLettersRequest& requ
 
 }  // namespace
 
+int show_no_dead_letters(CommandContext& context, const std::string& queue,
+                         const google::protobuf::Message& answer) {
+  if (context.style.is_json) {
+    print_json(answer);
+    return kExitOk;
+  }
+  const std::string parent = queue.substr(0, queue.find(';'));
+  v1::ListQueuesRequest request;
+  request.set_queue(parent);
+  const auto queues = context.client.list_queues(request);
+  std::string hint;
+  if (queues && queue != parent + ";poison") {
+    for (const auto& one : queues->queues()) {
+      if (one.name() != parent + ";poison" || one.depth() == 0) continue;
+      hint = fmt::format(" {} are in \"{}\".", human_count(one.depth()), printable(one.name()));
+    }
+  }
+  print_text("No dead letters." + hint + "\n");
+  return kExitOk;
+}
+
 int destroy_dead_letters(CommandContext& context, const v1::DestroyDeadLettersRequest& request) {
   if (!request.token().empty()) return carry_out(context, request);
   const auto answer = context.client.destroy_dead_letters(request);
+  if (answer.error().code() == StatusCode::kNotFound &&
+      is_unused_sub_queue(context, dead_letters_of(request.queue()))) {
+    return show_no_dead_letters(context, request.queue(), v1::DestroyDeadLettersResponse());
+  }
   if (!answer) return report_error(answer.error());
   if (context.style.is_json) {
     print_json(*answer);
     return kExitOk;
   }
   if (answer->next_lookup_id() != 0) {
-    print_text(
-        fmt::format("One call looks at 100,000 messages: those from lookup id {} on are not "
-                    "meant. Ask for them with --from {}.\n",
-                    answer->next_lookup_id(), answer->next_lookup_id()));
+    print_text(fmt::format(
+        "One call looks at a bounded part of the queue: messages from lookup id {} on are not "
+        "meant. Ask for them with --from {}.\n",
+        answer->next_lookup_id(), answer->next_lookup_id()));
   }
   if (answer->message_count() == 0) {
     print_text("Nothing would be destroyed.\n");

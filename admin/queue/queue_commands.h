@@ -2,6 +2,8 @@
 // the exit code, as in commands.h.
 #pragma once
 
+#include <google/protobuf/message.h>
+
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -16,6 +18,9 @@ int list_queues(CommandContext& context);
 // All counters of a queue and its sub-queues, the service and its log.
 int show_queue(CommandContext& context, const std::string& queue);
 int peek_queue(CommandContext& context, const v1::PeekRequest& request);
+
+// A sub-queue is there from its first message on: before that it is empty, not wrong.
+bool is_unused_sub_queue(CommandContext& context, const std::string& queue);
 
 int create_queue(CommandContext& context, const v1::CreateQueueRequest& request);
 // `change` gets the present settings, or the defaults, and changes what was asked for.
@@ -34,6 +39,10 @@ int transfer_messages(CommandContext& context, const v1::TransferRequest& reques
 
 // Without a token it shows what would go; on a terminal it then asks, elsewhere it gives the token.
 int destroy_dead_letters(CommandContext& context, const v1::DestroyDeadLettersRequest& request);
+
+// What is said where a queue never had any; `answer` is the empty one that JSON shows.
+int show_no_dead_letters(CommandContext& context, const std::string& queue,
+                         const google::protobuf::Message& answer);
 
 // Of these services together. Exit code 1 where one is raised, else 3 where a service does not
 // answer.

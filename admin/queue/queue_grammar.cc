@@ -14,7 +14,7 @@ namespace {
 
 constexpr const char* kQueuesFooter = R"(
 Names are 1 to 64 of a-z 0-9 . _ - ; sub-queues are written "events;poison", "events;dead-letters",
-"events;journal", "events;retry", "events;yours" - quote them, ";" ends a command in a shell.
+"events;journal", "events;retry" (peek only), "events;yours" - quote them, ";" ends a command in a shell.
 
 Examples:
   verbatimctl queues list
@@ -266,7 +266,7 @@ void add_destroy(CLI::App& noun, const TakeCommand& take) {
       ->type_name("TOKEN");
   added.app
       ->add_option("--from", added.request->from_lookup_id,
-                   "Only this lookup id and above; one call looks at 100,000 messages")
+                   "Only this lookup id and above; one call looks at a part of a long queue")
       ->type_name("LOOKUP-ID");
   add_reason(*added.app, added.request->reason);
   added.app->callback([take, given = added.request] {
@@ -298,6 +298,9 @@ void add_dead_letters(CLI::App& app, const TakeCommand& take) {
   add_destroy(*noun, take);
 }
 
+constexpr ServiceKind kServices[] = {ServiceKind::kQueue, ServiceKind::kCollector,
+                                     ServiceKind::kProcessor};
+
 std::shared_ptr<std::string> add_service(CLI::App& verb, const std::string& usual,
                                          const std::set<std::string>& words) {
   auto service = std::make_shared<std::string>(usual);
@@ -308,18 +311,19 @@ std::shared_ptr<std::string> add_service(CLI::App& verb, const std::string& usua
 }
 
 void add_alarms_and_audit(CLI::App& app, const TakeCommand& take) {
-  CLI::App* alarms = add_noun(app, "alarms", "What needs a person at queue and processor");
+  CLI::App* alarms = add_noun(app, "alarms", "What needs a person");
   auto list = add_verb<v1::ListAlarmsRequest>(
       *alarms, "list", "Alarms that are raised; exit code 1 if there is one");
   auto with_cleared = std::make_shared<bool>(false);
   list.app->add_flag("--all", *with_cleared, "Also those that are over");
-  const auto alarms_of = add_service(*list.app, "all", {"all", "queue", "processor"});
+  const auto alarms_of = add_service(*list.app, "all", {"all", "queue", "collector", "processor"});
   list.app->callback([take, with_cleared, alarms_of] {
     v1::ListAlarmsRequest request;
     request.set_with_cleared(*with_cleared);
     std::vector<ServiceKind> services;
-    if (*alarms_of != "processor") services.push_back(ServiceKind::kQueue);
-    if (*alarms_of != "queue") services.push_back(ServiceKind::kProcessor);
+    for (const ServiceKind kind : kServices) {
+      if (*alarms_of == "all" || *alarms_of == service_word(kind)) services.push_back(kind);
+    }
     take([request, services](CommandContext& context) {
       return list_alarms(context, request, services);
     });
@@ -330,12 +334,14 @@ void add_alarms_and_audit(CLI::App& app, const TakeCommand& take) {
   entries.app->add_option("-n,--count", *count, "How many")
       ->check(CLI::Range(1, 10'000))
       ->capture_default_str();
-  const auto audit_of = add_service(*entries.app, "queue", {"queue", "processor"});
+  const auto audit_of = add_service(*entries.app, "queue", {"queue", "collector", "processor"});
   entries.app->callback([take, count, audit_of] {
     v1::ListAuditRequest request;
     request.set_max_count(*count);
-    const ServiceKind kind =
-        *audit_of == "processor" ? ServiceKind::kProcessor : ServiceKind::kQueue;
+    ServiceKind kind = ServiceKind::kQueue;
+    for (const ServiceKind one : kServices) {
+      if (*audit_of == service_word(one)) kind = one;
+    }
     take([request, kind](CommandContext& context) { return list_audit(context, kind, request); });
   });
 }

@@ -6,20 +6,16 @@
 #include "admin/text.h"
 
 namespace verbatim::admin {
-namespace {
 
-// A sub-queue is there from its first message on: before that it is empty, not wrong.
-bool is_unused_sub_queue(CommandContext& context, const v1::PeekRequest& request) {
-  const size_t mark = request.queue().find(';');
-  if (mark == std::string::npos || request.direction() == v1::PeekRequest::DIRECTION_AT) {
-    return false;
-  }
-  v1::ListQueuesRequest parent;
-  parent.set_queue(request.queue().substr(0, mark));
-  return context.client.list_queues(parent).has_value();
+bool is_unused_sub_queue(CommandContext& context, const std::string& queue) {
+  const size_t mark = queue.find(';');
+  if (mark == std::string::npos) return false;
+  v1::ListQueuesRequest request;
+  request.set_queue(queue);
+  if (context.client.list_queues(request).has_value()) return false;
+  request.set_queue(queue.substr(0, mark));
+  return context.client.list_queues(request).has_value();
 }
-
-}  // namespace
 
 int list_queues(CommandContext& context) {
   const Result<v1::ListQueuesResponse> answer = context.client.list_queues();
@@ -73,9 +69,32 @@ int show_queue(CommandContext& context, const std::string& queue) {
   return kExitOk;
 }
 
+bool goes_back(const v1::PeekRequest& request) {
+  return request.direction() == v1::PeekRequest::DIRECTION_LAST ||
+         request.direction() == v1::PeekRequest::DIRECTION_PREVIOUS;
+}
+
+// The service looks at a bounded part at a time, so that clients do not wait for us.
+Result<v1::PeekResponse> peek_all(CommandContext& context, v1::PeekRequest request) {
+  const int32_t wanted = request.max_count();
+  v1::PeekResponse all;
+  while (true) {
+    ASSIGN_OR_RETURN(v1::PeekResponse part, context.client.peek(request));
+    all.mutable_messages()->MergeFrom(part.messages());
+    all.set_next_lookup_id(part.next_lookup_id());
+    if (part.next_lookup_id() == 0 || all.messages_size() >= wanted) return all;
+    request.set_max_count(wanted - all.messages_size());
+    request.set_direction(goes_back(request) ? v1::PeekRequest::DIRECTION_PREVIOUS
+                                             : v1::PeekRequest::DIRECTION_UNSPECIFIED);
+    request.set_from_lookup_id(part.next_lookup_id() + (goes_back(request) ? 1 : 0));
+  }
+}
+
 int peek_queue(CommandContext& context, const v1::PeekRequest& request) {
-  Result<v1::PeekResponse> answer = context.client.peek(request);
-  if (answer.error().code() == StatusCode::kNotFound && is_unused_sub_queue(context, request)) {
+  Result<v1::PeekResponse> answer = peek_all(context, request);
+  if (answer.error().code() == StatusCode::kNotFound &&
+      request.direction() != v1::PeekRequest::DIRECTION_AT &&
+      is_unused_sub_queue(context, request.queue())) {
     answer = v1::PeekResponse();
   }
   if (!answer) {
@@ -108,8 +127,10 @@ int peek_queue(CommandContext& context, const v1::PeekRequest& request) {
   }
   print_table(context.style, table, "No messages.");
   if (answer->next_lookup_id() != 0) {
-    print_text(fmt::format("\nNot all messages were looked at; go on with --from {}\n",
-                           answer->next_lookup_id()));
+    const uint64_t next = answer->next_lookup_id();
+    print_text(goes_back(request)
+                   ? fmt::format("\nThere is more; go on with --previous {}\n", next + 1)
+                   : fmt::format("\nThere is more; go on with --from {}\n", next));
   }
   return kExitOk;
 }

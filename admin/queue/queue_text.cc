@@ -12,6 +12,7 @@ namespace verbatim::admin {
 namespace {
 
 constexpr const char* kEndPrefix = "END_REASON_";
+constexpr const char* kRefusalPrefix = "REFUSAL_REASON_";
 constexpr int32_t kDefaultLowMarkPercent = 95;
 constexpr int32_t kDefaultRetries = 5;
 constexpr int32_t kDefaultRetryCycles = 2;
@@ -80,7 +81,8 @@ std::string counts_by_reason(const google::protobuf::Map<std::string, int64_t>& 
   std::string text;
   for (const auto& [reason, count] : counts) {
     if (count == 0) continue;
-    text += (text.empty() ? "" : ", ") + printable(enum_word(reason, kEndPrefix)) + " " +
+    const char* prefix = reason.starts_with(kRefusalPrefix) ? kRefusalPrefix : kEndPrefix;
+    text += (text.empty() ? "" : ", ") + printable(enum_word(reason, prefix)) + " " +
             human_count(count);
   }
   return text.empty() ? "-" : text;
@@ -96,6 +98,7 @@ std::string hops_text(const v1::MessageInfo& message) {
   for (const v1::MessageHop& hop : message.hops()) {
     text += fmt::format("{}{}/{} {}", text.empty() ? "" : ", ", printable(hop.queue()),
                         hop.lookup_id(), reason_word(hop.reason()));
+    if (hop.delivery_count() > 0) text += fmt::format(" after {} tries", hop.delivery_count());
     if (!hop.detail().empty()) text += " \"" + printable(hop.detail()) + "\"";
   }
   return text.empty() ? "-" : text;

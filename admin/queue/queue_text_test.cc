@@ -39,6 +39,9 @@ TEST(QueueText, ReasonsAndHopsAreReadableAndSafeToPrint) {
   EXPECT_EQ(counts_by_reason(counts), "-");
   counts["END_REASON_QUEUE_DELETED"] = 1'234;
   EXPECT_EQ(counts_by_reason(counts), "queue deleted 1,234");
+  counts.clear();
+  counts["REFUSAL_REASON_FULL"] = 1;
+  EXPECT_EQ(counts_by_reason(counts), "full 1");
   v1::MessageInfo message;
   EXPECT_EQ(hops_text(message), "-");
   v1::MessageHop& hop = *message.add_hops();
@@ -47,6 +50,10 @@ TEST(QueueText, ReasonsAndHopsAreReadableAndSafeToPrint) {
   hop.set_reason(v1::END_REASON_ABANDONED);
   hop.set_detail("bad\x1b[31m");
   EXPECT_EQ(hops_text(message), "events/17 abandoned \"bad\\u001b[31m\"");
+  hop.set_reason(v1::END_REASON_POISON);
+  hop.set_delivery_count(18);
+  hop.clear_detail();
+  EXPECT_EQ(hops_text(message), "events/17 poison after 18 tries");
 }
 
 TEST(QueueText, TheLogIsShownWithThePartOfItThatLives) {

@@ -96,7 +96,13 @@ int delete_queue(CommandContext& context, const v1::DeleteQueueRequest& request)
   const auto result = context.client.delete_queue(
       request, [&show](const v1::TransferProgress& progress) { show.show(progress); });
   show.finish();
-  return report_transfer(context, result, "Queue " + printable(request.queue()) + " is deleted");
+  std::string sentence = "Queue " + printable(request.queue()) + " is deleted";
+  const std::string parent = request.queue().substr(0, request.queue().find(';'));
+  if (result && result->moved_count() > 0) {
+    sentence += fmt::format(", its messages are in \"{};dead-letters\"", printable(parent));
+    if (parent == request.queue()) sentence += ", its sub-queues stay";
+  }
+  return report_transfer(context, result, sentence);
 }
 
 int transfer_messages(CommandContext& context, const v1::TransferRequest& request) {
@@ -104,6 +110,13 @@ int transfer_messages(CommandContext& context, const v1::TransferRequest& reques
   const auto result = context.client.transfer(
       request, [&show](const v1::TransferProgress& progress) { show.show(progress); });
   show.finish();
+  if (request.kind() == v1::TransferRequest::KIND_REDRIVE &&
+      result.error().code() == StatusCode::kNotFound &&
+      is_unused_sub_queue(context, request.queue())) {
+    v1::TransferProgress nothing;
+    nothing.set_is_done(true);
+    return show_no_dead_letters(context, request.queue(), nothing);
+  }
   return report_transfer(context, result, transfer_sentence(request));
 }
 

@@ -361,9 +361,14 @@ class Verification {
       report_.set_running_event_count(last.running_event_count);
       report_.set_replaced_count(last.batch - facts_.begin()->first + 1 - facts_.size());
     } else if (report_.problems().empty()) {
-      report_.add_notices(
-          "There is no manifest here: an adapter has not written anything yet, or "
-          "this is not an adapter's output folder.");
+      // Asked, the processor has said that it knows of no batch.
+      if (!options_.adapter.empty()) {
+        report_.add_notices("There is no manifest here: the adapter has not written anything yet.");
+      } else {
+        note(Kind::KIND_TRUNCATED, 0, "", "there is no manifest here: it proves nothing",
+             "Is this an adapter's output folder? If nothing was written yet, --ask-processor NAME "
+             "says so; else find out who emptied it.");
+      }
     }
     std::stable_sort(report_.mutable_problems()->begin(), report_.mutable_problems()->end(),
                      [](const auto& a, const auto& b) {

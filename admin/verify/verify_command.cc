@@ -82,19 +82,24 @@ std::string chain_text(const v1::VerifyReport& report) {
       report.last_manifest_sha256());
 }
 
-std::string verdict_text(const v1::VerifyReport& report) {
+// is_end_known: by --last or by the processor.
+std::string verdict_text(const v1::VerifyReport& report, bool is_end_known) {
   if (!report.is_good()) {
     return fmt::format("{}: NOT what was written, {} problems.\n", printable(report.directory()),
                        human_count(static_cast<int64_t>(report.problems_size())));
   }
   if (report.batch_count() == 0) return fmt::format("{}: empty.\n", printable(report.directory()));
   return fmt::format(
-      "{}: untouched.\nKeep this where the archive's owner cannot write; the next run proves all "
+      "{}: untouched{}.\nKeep this where the archive's owner cannot write; the next run proves all "
       "up to it:\n  --last {}:{}\n",
-      printable(report.directory()), report.last_batch(), report.last_manifest_sha256());
+      printable(report.directory()),
+      is_end_known ? ""
+                   : " as far as a folder alone can tell (not whether its newest batches were cut "
+                     "off: --last, --ask-processor)",
+      report.last_batch(), report.last_manifest_sha256());
 }
 
-void print_report(const v1::VerifyReport& report) {
+void print_report(const v1::VerifyReport& report, bool is_end_known) {
   const int shown = std::min(report.problems_size(), kShownProblems);
   for (int i = 0; i < shown; ++i) print_text(problem_text(report.problems(i)));
   if (shown < report.problems_size()) {
@@ -103,7 +108,7 @@ void print_report(const v1::VerifyReport& report) {
   }
   if (shown > 0) print_text("\n");
   for (const std::string& notice : report.notices()) print_text(printable(notice) + "\n");
-  print_text(chain_text(report) + verdict_text(report));
+  print_text(chain_text(report) + verdict_text(report, is_end_known));
 }
 
 int usage_error(const Status& status) {
@@ -123,7 +128,7 @@ int verify_against(const OutputStyle& style, const VerifyRequest& request,
   if (style.is_json) {
     print_json(*report);
   } else {
-    print_report(*report);
+    print_report(*report, options.last_batch != 0);
   }
   return report->is_good() ? kExitOk : kExitAttention;
 }

@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "collector/broker/pending_event.h"
@@ -49,6 +50,12 @@ class Broker {
   // The profile in force; never changes while the broker lives. Sources whose protocol has named
   // events ask it first: an event outside it is answered PASS and not submitted.
   virtual const Profile& profile() const = 0;
+
+  // True where policies are to be asked or told about such an event; it is then archived, too.
+  virtual bool has_route(std::string_view /*node*/, std::string_view /*event_name*/,
+                         std::string_view /*packet_type*/) const {
+    return false;
+  }
 
   // Sessions and room occupants as far as the durable events tell; for snapshots.
   virtual Roster& roster() = 0;

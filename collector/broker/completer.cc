@@ -89,6 +89,8 @@ v1::Envelope make_envelope(const v1::Event& event, const std::string& source_key
   envelope.set_source_time_unix_ns(event.source_time_unix_ns());
   envelope.set_accept_time_unix_ns(event.accept_time_unix_ns());
   *envelope.mutable_actor() = participant_of(event);
+  // Nothing of the processor's depends on them, and there may be many.
+  envelope.mutable_actor()->clear_groups();
   if (!event.actor().normalised().empty()) envelope.add_addresses(event.actor().normalised());
   for (const v1::Party& other : event.others()) {
     if (!other.normalised().empty()) envelope.add_addresses(other.normalised());
@@ -100,6 +102,13 @@ v1::Envelope make_envelope(const v1::Event& event, const std::string& source_key
   }
   envelope.set_post_key(event.post_key());
   return envelope;
+}
+
+// Policies decide by them, so they come from our directory or not at all.
+void clear_looked_up(v1::Party& party) {
+  party.clear_department();
+  party.clear_groups();
+  party.clear_resolution();
 }
 
 }  // namespace
@@ -232,19 +241,27 @@ void Completer::stamp(v1::Event& event) const {
   *event.mutable_clock() = clock_state();
   event.set_profile(profile_.name());
   event.clear_verdicts();
+  // What we say ourselves of an event is about people as they were when that was captured; and
+  // nobody may wait for a directory on the queue's threads, where we say it.
+  if (event.source_key().has_made()) return;
+  if (event.has_actor()) clear_looked_up(*event.mutable_actor());
+  for (v1::Party& other : *event.mutable_others()) clear_looked_up(other);
 }
 
-Result<CompleteEvent> Completer::complete(v1::Event event, const v1::Verdict* verdict) const {
+Result<v1::Event> Completer::prepare(v1::Event event) const {
   RETURN_IF_ERROR(check(event));
   RETURN_IF_ERROR(check_files(event));
   stamp(event);
-  if (verdict != nullptr) *event.add_verdicts() = *verdict;
   if (event.has_actor()) complete_party(*event.mutable_actor(), event.conversation());
   for (v1::Party& other : *event.mutable_others()) complete_party(other, event.conversation());
   RETURN_IF_ERROR(complete_conversation(event));
+  if (options_.resolve) options_.resolve(event);
   event.set_role(choose_role(profile_, event));
   event.set_post_key(post_key_of(event));
+  return event;
+}
 
+Result<CompleteEvent> Completer::seal(v1::Event event) const {
   CompleteEvent complete;
   complete.source_key = serialise_source_key(event.source_key());
   complete.order_key = event.conversation().key();
@@ -258,6 +275,12 @@ Result<CompleteEvent> Completer::complete(v1::Event event, const v1::Verdict* ve
   }
   complete.event = std::move(event);
   return complete;
+}
+
+Result<CompleteEvent> Completer::complete(v1::Event event, const v1::Verdict* verdict) const {
+  ASSIGN_OR_RETURN(v1::Event prepared, prepare(std::move(event)));
+  if (verdict != nullptr) *prepared.add_verdicts() = *verdict;
+  return seal(std::move(prepared));
 }
 
 }  // namespace verbatim::collector

@@ -34,6 +34,9 @@ struct CompleterOptions {
   std::function<v1::ClockState()> read_clock_state;  // empty: the kernel's
   // Whether content of this digest is stored, durably; empty: none is.
   std::function<bool(std::string_view sha256)> has_file = {};
+  // Fills what a directory says of the people of an event whose parties and conversation are
+  // complete (Directory::resolve); empty: there is no directory.
+  std::function<void(v1::Event& event)> resolve = {};
 };
 
 // Threads: any.
@@ -45,6 +48,11 @@ class Completer {
   // where nobody asks. Errors: kInvalidArgument (what is missing or wrong, as
   // "field: reason"), kResourceExhausted (larger than a message may be).
   Result<CompleteEvent> complete(v1::Event event, const v1::Verdict* verdict = nullptr) const;
+
+  // The two steps of it, for an event that is decided about in between: all but verdicts and bytes,
+  // then the bytes of what prepare() gave, with whatever verdicts and final text it has got.
+  Result<v1::Event> prepare(v1::Event event) const;
+  Result<CompleteEvent> seal(v1::Event event) const;
 
   const Profile& profile() const { return profile_; }
 

@@ -66,6 +66,16 @@ std::optional<std::string> prepare_domain(std::string_view text) {
   return prepare(unicode, stringprep_nameprep);
 }
 
+// A scheme and "://" (RFC 3986, section 3.1). No XMPP address has one: "a:" is no domain.
+bool is_uri(std::string_view text) {
+  const size_t colon = text.find("://");
+  if (colon == std::string_view::npos || colon == 0) return false;
+  const std::string_view scheme = text.substr(0, colon);
+  return scheme.find_first_not_of(
+             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.") ==
+         std::string_view::npos;
+}
+
 }  // namespace
 
 std::string Jid::bare() const { return node.empty() ? domain : node + "@" + domain; }
@@ -73,6 +83,7 @@ std::string Jid::bare() const { return node.empty() ? domain : node + "@" + doma
 std::string Jid::full() const { return resource.empty() ? bare() : bare() + "/" + resource; }
 
 Jid parse_jid(std::string_view text) {
+  if (is_uri(text)) return {{}, ascii_lower(text), {}, false};
   std::string_view rest = text;
   std::string_view resource;
   if (const size_t slash = rest.find('/'); slash != std::string_view::npos) {

@@ -23,7 +23,11 @@ struct Jid {
   std::string full() const;
 };
 
-// Splits at the first "/", then at the first "@" (RFC 6122, section 2.1), and prepares the parts.
+// A URI ("ma-chan://example.com/4711", rooms of producers that are no XMPP servers) is not split:
+// it is all domain, in lower case and not valid, so that no two rooms become one.
+//
+// Else splits at the first "/", then at the first "@" (RFC 6122, section 2.1), and prepares the
+// parts.
 Jid parse_jid(std::string_view text);
 
 }  // namespace verbatim::collector

@@ -51,6 +51,16 @@ TEST(Jid, WhatCannotBePreparedIsKeptInLowerCase) {
   EXPECT_FALSE(parse_jid("\xff\xfe@example.com").is_valid);
 }
 
+TEST(Jid, AUriIsKeptWhole) {
+  for (const char* uri : {"ma-chan://example.com/4711", "sip+x://alice@example.com/;gruu"}) {
+    EXPECT_EQ(parse_jid(uri).bare(), uri);
+    EXPECT_EQ(parse_jid(uri).resource, "");
+  }
+  EXPECT_EQ(parse_jid("MA-CHAN://Example.com/AB").bare(), "ma-chan://example.com/ab");
+  EXPECT_EQ(parse_jid("a@example.com/x://y").bare(), "a@example.com");
+  EXPECT_EQ(parse_jid("sip:alice@example.com").bare(), "sip:alice@example.com");
+}
+
 // The short way for plain addresses gives what the library gives.
 TEST(Jid, EveryAsciiCharacterIsPreparedAsTheLibraryDoesIt) {
   const auto library = [](std::string text, const Stringprep_profile* profile) {

@@ -34,12 +34,24 @@ v1::Event outline_of(const v1::Event& event) {
   *outline.mutable_conversation() = event.conversation();
   *outline.mutable_actor() = event.actor();
   *outline.mutable_others() = event.others();
+  // A later epoch of its producer tells the roster of a restart.
+  if (event.source_key().has_numbered()) {
+    *outline.mutable_source_key()->mutable_numbered() = event.source_key().numbered();
+  }
+  outline.set_id(event.id());
+  outline.set_accept_time_unix_ns(event.accept_time_unix_ns());
+  outline.mutable_references()->set_message_id(event.references().message_id());
   outline.set_phase(event.phase());
   outline.set_role(event.role());
   if (event.has_joined()) *outline.mutable_joined() = event.joined();
   if (event.has_left()) *outline.mutable_left() = event.left();
   if (event.has_login()) *outline.mutable_login() = event.login();
   if (event.has_logout()) *outline.mutable_logout() = event.logout();
+  if (event.has_verdict_outcome()) *outline.mutable_verdict_outcome() = event.verdict_outcome();
+  if (event.has_role_changed()) *outline.mutable_role_changed() = event.role_changed();
+  if (event.has_nickname_changed()) {
+    *outline.mutable_nickname_changed() = event.nickname_changed();
+  }
   if (event.has_room_destroyed()) *outline.mutable_room_destroyed() = event.room_destroyed();
   return outline;
 }

@@ -15,7 +15,7 @@ v1::Event make_gap_event(const GapReport& report);
 v1::Event make_outcome_event(const v1::Event& about, const std::string& event_id,
                              v1::VerdictOutcome::Outcome outcome, const std::string& detail);
 
-// What roster and outcomes need of an event, without texts and raw bytes.
+// What roster, attempts and outcomes need of an event, without texts and raw bytes.
 v1::Event outline_of(const v1::Event& event);
 
 // True for what moves anyone in the roster.

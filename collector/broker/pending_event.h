@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "collector/policy/policy_question.h"
 #include "verbatim/v1/event.pb.h"
 
 namespace verbatim::collector {
@@ -36,6 +37,10 @@ struct Answer {
   bool is_repeat = false;
   // kAccepted: the decision to answer. PASS where no policy was asked.
   v1::Verdict verdict;
+  // kAccepted with DECISION_PASS_CHANGED: the stanza that is delivered instead.
+  std::string changed_raw;
+  // kAccepted with DECISION_HANDLE or DECISION_ERROR: what a policy would have the sender told.
+  std::string text_for_sender;
   // kAccepted: Event.id of what was stored now; of no meaning for a repeat.
   std::string event_id;
   // kRefused and kError: for people ("body: not set"); never chat text, names or addresses.
@@ -63,8 +68,22 @@ struct PendingEvent {
   // event that becomes durable after its error needs no VerdictOutcome.
   bool is_resent_after_error = false;
 
-  // Called exactly once, on a broker or queue-client thread, or inside submit(); must not block and
-  // must not call Broker::stop(). May be empty where nobody waits.
+  // For policies (docs/policies.md), from sources whose protocol has named events. JSM events: the
+  // packet type.
+  std::string packet_type;
+  // True where the sender takes nothing but PASS (reply classes R2 to R4).
+  bool is_pass_only = false;
+  // True where it has happened, or goes on whatever is answered.
+  bool has_happened = false;
+  // False: `event` is the raw input only. Where a policy would have to decide, it is refused.
+  bool is_understood = true;
+  // What of Event.raw policies see; null: all of it.
+  StanzaOf stanza_of = nullptr;
+  // How a policy's change becomes the event's; empty: changes are not allowed.
+  ApplyChange apply_change = {};
+
+  // Called exactly once, on a broker, policy or queue-client thread, or inside submit(); must not
+  // block and must not call Broker::stop(). May be empty where nobody waits.
   std::function<void(const Answer&)> done;
 };
 

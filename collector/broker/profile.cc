@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace verbatim::collector {
 namespace {
@@ -47,19 +48,22 @@ bool contains(const std::array<std::string_view, N>& names, std::string_view nam
 }  // namespace
 
 Result<Profile> Profile::create(std::string_view configured_name) {
-  Profile profile;
   if (configured_name == "system-default") {
-    profile.name_ = "SystemDefaultComplianceProfile";
-    profile.events_ = {{"e_SESSION", "*"},          {"es_END", "*"},         {"es_IN", "message"},
-                       {"es_OUT", "message"},       {"onBeforeInvite", "*"}, {"onBeforeJoin", "*"},
-                       {"onBeforeRoomCreate", "*"}, {"onBeforeSend", "*"},   {"onLeave", "*"}};
-    return profile;
+    return Profile("SystemDefaultComplianceProfile", {{"e_SESSION", "*"},
+                                                      {"es_END", "*"},
+                                                      {"es_IN", "message"},
+                                                      {"es_OUT", "message"},
+                                                      {"onBeforeInvite", "*"},
+                                                      {"onBeforeJoin", "*"},
+                                                      {"onBeforeRoomCreate", "*"},
+                                                      {"onBeforeSend", "*"},
+                                                      {"onLeave", "*"}});
   }
   if (configured_name == "all") {
-    profile.name_ = "all";
-    for (const std::string_view name : kJsmEvents) profile.events_.emplace(name, "*");
-    for (const std::string_view name : kTcEvents) profile.events_.emplace(name, "*");
-    return profile;
+    Events events;
+    for (const std::string_view name : kJsmEvents) events.emplace(name, "*");
+    for (const std::string_view name : kTcEvents) events.emplace(name, "*");
+    return Profile("all", std::move(events));
   }
   return invalid_argument("no such profile, known are system-default and all");
 }

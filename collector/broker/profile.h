@@ -7,6 +7,7 @@
 // events have none.
 #pragma once
 
+#include <functional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -18,6 +19,12 @@ namespace verbatim::collector {
 
 class Profile {
  public:
+  // (event, packet type); "*" stands for all packet types, and for what has none.
+  using Events = std::set<std::pair<std::string, std::string>, std::less<>>;
+
+  Profile() = default;
+  Profile(std::string name, Events events) : name_(std::move(name)), events_(std::move(events)) {}
+
   // "system-default" (nine events) or "all". Errors: kInvalidArgument for any other name.
   static Result<Profile> create(std::string_view configured_name);
 
@@ -35,8 +42,7 @@ class Profile {
 
  private:
   std::string name_;
-  // (event, packet type); "*" stands for all packet types.
-  std::set<std::pair<std::string, std::string>, std::less<>> events_;
+  Events events_;
 };
 
 }  // namespace verbatim::collector

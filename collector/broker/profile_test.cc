@@ -13,6 +13,7 @@ const std::vector<std::string> kJsm = {"e_AUTH",   "e_REGISTER", "e_SESSION",   
                                        "es_OUT",   "es_IN",      "e_DELIVER",   "e_OFFLINE",
                                        "e_SERVER", "e_STATS",    "e_DISCOFEAT", "e_PRISESSION"};
 
+// conformance: 26 30
 TEST(Profile, TheSystemDefaultHoldsExactlyNineEvents) {
   const Profile profile = Profile::create("system-default").value();
   EXPECT_EQ(profile.name(), "SystemDefaultComplianceProfile");

@@ -7,6 +7,7 @@
 #include "base/fault_point.h"
 #include "base/log.h"
 #include "collector/broker/answers.h"
+#include "collector/broker/first_verdict.h"
 #include "collector/broker/made_event.h"
 
 namespace verbatim::collector {
@@ -47,6 +48,7 @@ struct QueueBroker::Flight {
   // While nobody knows whether the queue has the event, its files stay claimed.
   FileUse use;
   QueueBrokerOptions::LinkTicket links;
+  Decided decided;
   bool is_put = false;
 
   void tell_links(bool is_stored) {
@@ -60,8 +62,10 @@ QueueBroker::QueueBroker(base::FileSystem& file_system, queue::QueueClient& clie
       client_(client),
       options_(std::move(options)),
       completer_(options_.profile, options_.completer),
-      pass_verdict_(make_pass_verdict(options_.collector_name)),
-      pass_verdict_bytes_(pass_verdict_.SerializeAsString()),
+      pass_{.verdict = make_pass_verdict(options_.collector_name),
+            .changed_raw = {},
+            .text_for_sender = {},
+            .first_verdict = make_pass_verdict(options_.collector_name).SerializeAsString()},
       made_epoch_(static_cast<uint64_t>(options_.completer.clock->unix_now_ns())) {}
 
 QueueBroker::~QueueBroker() { stop(); }
@@ -82,6 +86,13 @@ Status QueueBroker::open() {
   ASSIGN_OR_RETURN(outbox_, Outbox::open(file_system_, std::move(outbox_options), client_));
   ASSIGN_OR_RETURN(roster_,
                    Roster::open(file_system_, base::join_path(options_.data_dir, "roster")));
+  AttemptTrackerOptions attempt_options;
+  attempt_options.path = base::join_path(options_.data_dir, "attempts");
+  attempt_options.profile = options_.profile;
+  attempt_options.wait = options_.unconfirmed_after;
+  attempt_options.clock = &clock();
+  attempt_options.collector_name = options_.collector_name;
+  ASSIGN_OR_RETURN(attempts_, AttemptTracker::open(file_system_, std::move(attempt_options)));
   ASSIGN_OR_RETURN(alive_,
                    AliveMarkFile::open(file_system_, base::join_path(options_.data_dir, "alive")));
   return {};
@@ -98,6 +109,12 @@ void QueueBroker::start() {
   };
   hooks.fenced = [this] { end_fenced(); };
   outbox_->start(std::move(hooks));
+  if (options_.policies != nullptr) {
+    options_.policies->set_on_late([this](const LateReply& late) {
+      submit_outcome(late.about, late.event_id, v1::VerdictOutcome::OUTCOME_POLICY_LATE,
+                     late.detail);
+    });
+  }
   report_absence();
   write_marks();
   keeper_ = std::thread([this] { run_keeper(); });
@@ -145,7 +162,22 @@ void QueueBroker::run_keeper() {
 }
 
 void QueueBroker::keep() {
+  if (options_.policies != nullptr) options_.policies->tick();
   for (auto& [flight, due] : take_expired()) answer(*flight, std::move(due));
+  submit_unconfirmed();
+}
+
+void QueueBroker::submit_unconfirmed() {
+  for (const AttemptTracker::Outcome& due : attempts_->take_due()) {
+    const v1::Event& about = due.attempt.about();
+    PendingEvent pending;
+    pending.event = make_outcome_event(about, about.id(), due.outcome, due.detail);
+    *pending.event.mutable_source_key() = due.attempt.outcome_key();
+    pending.done = [this, number = due.number](const Answer& answer) {
+      attempts_->finish(number, answer.kind != Answer::Kind::kError);
+    };
+    submit_made(std::move(pending));
+  }
 }
 
 std::vector<QueueBroker::DueAnswer> QueueBroker::take_expired() {
@@ -183,6 +215,9 @@ void QueueBroker::write_marks() {
   // Each attempt writes and syncs a file of its own, so trying again in a second is sound.
   if (const Status status = roster_->save(); !status.ok()) {
     LOG_ERROR("roster not saved: {}", status.to_string());
+  }
+  if (const Status status = attempts_->save(); !status.ok()) {
+    LOG_ERROR("attempts not saved: {}", status.to_string());
   }
 }
 
@@ -225,8 +260,85 @@ void QueueBroker::submit(PendingEvent pending) {
   if (auto named = files_named_by(pending.event); !named.empty() && options_.use_files) {
     use = options_.use_files(std::move(named));
   }
-  const v1::Verdict* const verdict = asks_for_verdict(pending) ? &pass_verdict_ : nullptr;
-  auto complete = completer_.complete(std::move(pending.event), verdict);
+  auto prepared = completer_.prepare(std::move(pending.event));
+  if (!prepared.has_value()) {
+    if (pending.done) pending.done(refused_answer(prepared.error()));
+    return;
+  }
+  if (options_.policies != nullptr &&
+      options_.policies->concerns(*prepared, pending.packet_type, pending.is_understood)) {
+    return ask_policies(*std::move(prepared), std::move(pending), std::move(use));
+  }
+  if (asks_for_verdict(pending)) *prepared->add_verdicts() = pass_.verdict;
+  put_on_road(*std::move(prepared), std::move(pending), std::move(use), pass_);
+}
+
+// What the collector makes is about what it knows already: no policy is told, and it waits for
+// none.
+void QueueBroker::submit_made(PendingEvent pending) {
+  const bool has_key = pending.event.source_key().form_case() != v1::SourceKey::FORM_NOT_SET;
+  if (!has_key) set_made_key(pending.event);
+  pending.is_awaited = false;
+  auto prepared = completer_.prepare(std::move(pending.event));
+  if (!prepared.has_value()) {
+    if (pending.done) pending.done(refused_answer(prepared.error()));
+    return;
+  }
+  put_on_road(*std::move(prepared), std::move(pending), nullptr, pass_);
+}
+
+void QueueBroker::ask_policies(v1::Event prepared, PendingEvent pending, FileUse use) {
+  if (prepared.ByteSizeLong() > static_cast<size_t>(options_.completer.message_max_bytes)) {
+    if (pending.done) {
+      pending.done(refused_answer(resource_exhausted("event: larger than a message may be")));
+    }
+    return;
+  }
+  PolicyRequest request;
+  request.event = std::move(prepared);
+  request.packet_type = std::move(pending.packet_type);
+  request.is_awaited = asks_for_verdict(pending);
+  request.is_pass_only = pending.is_pass_only;
+  request.has_happened = pending.has_happened;
+  request.is_understood = pending.is_understood;
+  request.stanza_of = pending.stanza_of;
+  request.apply_change = std::move(pending.apply_change);
+  request.deadline = pending.deadline.value_or(default_deadline());
+  const auto kept =
+      std::make_shared<std::pair<PendingEvent, FileUse>>(std::move(pending), std::move(use));
+  request.done = [this, kept](PolicyOutcome outcome) {
+    take_outcome(std::move(outcome), std::move(kept->first), std::move(kept->second));
+  };
+  options_.policies->submit(std::move(request));
+}
+
+void QueueBroker::take_outcome(PolicyOutcome outcome, PendingEvent pending, FileUse use) {
+  if (outcome.kind != PolicyOutcome::Kind::kDecided) {
+    const v1::Source& source = outcome.event.source();
+    if (!pending.is_resent_after_error) {
+      outages_.note_failure(source.name(), source.protocol(), outcome.event.accept_time_unix_ns());
+    }
+    const bool is_full = outcome.kind == PolicyOutcome::Kind::kFull;
+    if (!pending.done) return;
+    return pending.done(
+        is_full ? error_answer(Answer::Cause::kFull, "too many events wait for policies")
+                : error_answer(Answer::Cause::kUnavailable, "the collector is stopping"));
+  }
+  if (!asks_for_verdict(pending)) {
+    return put_on_road(std::move(outcome.event), std::move(pending), std::move(use), pass_);
+  }
+  Decided decided{.verdict = std::move(outcome.verdict),
+                  .changed_raw = std::move(outcome.changed_raw),
+                  .text_for_sender = std::move(outcome.text_for_sender),
+                  .first_verdict = {}};
+  decided.first_verdict =
+      first_verdict_bytes(decided.verdict, decided.changed_raw, decided.text_for_sender);
+  put_on_road(std::move(outcome.event), std::move(pending), std::move(use), std::move(decided));
+}
+
+void QueueBroker::put_on_road(v1::Event prepared, PendingEvent pending, FileUse use,
+                              Decided decided) {
+  auto complete = completer_.seal(std::move(prepared));
   if (!complete.has_value()) {
     if (pending.done) pending.done(refused_answer(complete.error()));
     return;
@@ -234,15 +346,21 @@ void QueueBroker::submit(PendingEvent pending) {
   LinkTicket links;
   if (options_.note_links) links = options_.note_links(complete->event);
   if (pending.is_awaited) {
-    submit_awaited(*std::move(complete), std::move(pending), std::move(use), std::move(links));
+    submit_awaited(*std::move(complete), std::move(pending), std::move(use), std::move(links),
+                   std::move(decided));
   } else {
     // In the outbox it is counted until the queue has it, see is_outbox_settled().
     submit_unawaited(*std::move(complete), std::move(pending), links);
   }
 }
 
+int64_t QueueBroker::in_flight_count() const {
+  const int64_t waiting = options_.policies == nullptr ? 0 : options_.policies->waiting().count;
+  return in_flight_count_ + waiting;
+}
+
 void QueueBroker::submit_awaited(CompleteEvent complete, PendingEvent pending, FileUse use,
-                                 LinkTicket links) {
+                                 LinkTicket links, Decided decided) {
   auto flight = std::make_shared<Flight>();
   flight->use = std::move(use);
   flight->links = std::move(links);
@@ -255,14 +373,16 @@ void QueueBroker::submit_awaited(CompleteEvent complete, PendingEvent pending, F
   flight->accept_unix_ns = complete.event.accept_time_unix_ns();
   flight->is_resent_after_error = pending.is_resent_after_error;
   flight->concerns_roster = concerns_roster(complete.event);
-  if (flight->concerns_roster || !flight->is_resent_after_error) {
+  if (flight->concerns_roster || !flight->is_resent_after_error ||
+      attempts_->concerns(complete.event)) {
     flight->outline = outline_of(complete.event);
   }
   queue::PutRequest& request = flight->request;
   request.order_key = std::move(complete.order_key);
   request.source_key = std::move(complete.source_key);
   request.source = complete.event.source().name();
-  request.verdict = pass_verdict_bytes_;
+  request.verdict = std::move(decided.first_verdict);
+  flight->decided = std::move(decided);
   request.envelope = std::move(complete.envelope_bytes);
   request.body = std::move(complete.event_bytes);
   ++in_flight_count_;
@@ -315,13 +435,20 @@ void QueueBroker::on_put(const FlightPointer& flight, const Result<queue::PutOut
     note_success();
     // The links of a repeat were noted the first time.
     flight->tell_links(!outcome->is_repeat);
-    if (flight->concerns_roster && !outcome->is_repeat) roster_->apply(*flight->outline);
+    // What a policy has stopped moves nobody.
+    if (flight->concerns_roster && !outcome->is_repeat && flight->decided.is_pass()) {
+      roster_->apply(*flight->outline);
+    }
     Answer accepted = accepted_answer(flight->event_id);
     accepted.is_repeat = outcome->is_repeat;
-    if (outcome->is_repeat && !outcome->first_verdict.empty() &&
-        !accepted.verdict.ParseFromString(outcome->first_verdict)) {
-      LOG_ERROR("a first verdict does not parse lookup_id={}", outcome->lookup_id);
-      accepted.verdict.set_decision(v1::DECISION_PASS);
+    accepted.verdict = std::move(flight->decided.verdict);
+    accepted.changed_raw = std::move(flight->decided.changed_raw);
+    accepted.text_for_sender = std::move(flight->decided.text_for_sender);
+    if (outcome->is_repeat && !outcome->first_verdict.empty()) {
+      answer_as_first(outcome->first_verdict, accepted);
+    }
+    if (flight->outline && !outcome->is_repeat) {
+      attempts_->note(*flight->outline, accepted.verdict.decision());
     }
     answer(*flight, std::move(accepted));
     return;
@@ -335,9 +462,9 @@ void QueueBroker::on_put(const FlightPointer& flight, const Result<queue::PutOut
                                                         : Answer::Cause::kUnavailable,
                                  "not durable in time"));
   } else {
-    // Stopped while in doubt: nobody will tell us, so the archive is told that nobody knows.
+    // In doubt, and nobody will tell us: the archive is told that nobody knows.
     if (error.code() == StatusCode::kFailedPrecondition) end_fenced();
-    const bool is_unknown = error.code() == StatusCode::kCancelled && queue::is_in_doubt(error);
+    const bool is_unknown = queue::is_in_doubt(error);
     answer(*flight, error_answer(Answer::Cause::kUnavailable, "the queue is not available"));
     if (is_unknown && !flight->is_resent_after_error) {
       submit_outcome(*flight->outline, flight->event_id, v1::VerdictOutcome::OUTCOME_UNKNOWN,
@@ -355,7 +482,12 @@ void QueueBroker::end_fenced() {
 
 void QueueBroker::on_late(const FlightPointer& flight, const Result<queue::PutOutcome>& outcome) {
   if (outcome.has_value()) flight->tell_links(!outcome->is_repeat);
-  if (!outcome.has_value() || outcome->is_repeat || flight->is_resent_after_error) return;
+  if (flight->is_resent_after_error) return;
+  if (!outcome.has_value() && queue::is_in_doubt(outcome.error())) {
+    submit_outcome(*flight->outline, flight->event_id, v1::VerdictOutcome::OUTCOME_UNKNOWN,
+                   "answered with an error; whether the event is stored was never known");
+  }
+  if (!outcome.has_value() || outcome->is_repeat) return;
   note_success();
   submit_outcome(*flight->outline, flight->event_id, v1::VerdictOutcome::OUTCOME_ANSWERED_ERROR,
                  "answered with an error before the event became durable");
@@ -414,27 +546,34 @@ void QueueBroker::submit_unawaited(CompleteEvent complete, PendingEvent pending,
   message.set_order_key(complete.order_key);
   message.set_source_key(std::move(complete.source_key));
   message.set_source(complete.event.source().name());
-  message.set_verdict(pass_verdict_bytes_);
+  message.set_verdict(pass_.first_verdict);
   message.set_envelope(std::move(complete.envelope_bytes));
   message.set_body(std::move(complete.event_bytes));
   const v1::Source source = complete.event.source();
   const int64_t accept_unix_ns = complete.event.accept_time_unix_ns();
   const bool is_gap = complete.event.has_capture_gap();
-  const auto outline = std::make_shared<v1::Event>(
-      concerns_roster(complete.event) ? outline_of(complete.event) : v1::Event());
+  // Nobody waits, so it goes on whatever we say, but for what its node discards.
+  const auto& verdicts = complete.event.verdicts();
+  const v1::Decision decision =
+      verdicts.empty() ? v1::DECISION_PASS : verdicts.rbegin()->decision();
+  const bool is_looked_at = concerns_roster(complete.event) || attempts_->concerns(complete.event);
+  const auto outline =
+      std::make_shared<v1::Event>(is_looked_at ? outline_of(complete.event) : v1::Event());
   const std::string event_id = complete.event.id();
   Status status;
   const auto done = std::make_shared<std::function<void(const Answer&)>>(std::move(pending.done));
   {
     base::MutexLock lock(order_mutex_);
-    status = outbox_->enqueue(
-        std::move(message), [this, done, outline, event_id, links](const Status& written) {
-          if (written.ok() && outline->has_source()) roster_->apply(*outline);
-          if (written.ok() && links) links(true);
-          if (!*done) return;
-          (*done)(written.ok() ? accepted_answer(event_id)
-                               : error_answer(Answer::Cause::kUnavailable, "the outbox failed"));
-        });
+    status = outbox_->enqueue(std::move(message), [this, done, outline, event_id, links,
+                                                   decision](const Status& written) {
+      const bool is_passed = decision == v1::DECISION_PASS;
+      if (written.ok() && is_passed && concerns_roster(*outline)) roster_->apply(*outline);
+      if (written.ok() && outline->has_source()) attempts_->note(*outline, decision);
+      if (written.ok() && links) links(true);
+      if (!*done) return;
+      (*done)(written.ok() ? accepted_answer(event_id)
+                           : error_answer(Answer::Cause::kUnavailable, "the outbox failed"));
+    });
   }
   if (status.ok()) return;
   if (links) links(false);
@@ -449,7 +588,6 @@ void QueueBroker::submit_unawaited(CompleteEvent complete, PendingEvent pending,
 
 void QueueBroker::submit_gap(const GapReport& report) {
   PendingEvent pending;
-  pending.is_awaited = false;
   pending.event = make_gap_event(report);
   pending.done = [this, report](const Answer& answer) {
     if (answer.kind == Answer::Kind::kError) outages_.owe(report);
@@ -460,15 +598,14 @@ void QueueBroker::submit_gap(const GapReport& report) {
   LOG_WARN("capture gap source={} reason={} missing_count={} duration_ms={}", report.source_name,
            v1::CaptureGap::Reason_Name(report.gap.reason()), report.gap.missing_count(),
            (report.gap.end_unix_ns() - report.gap.start_unix_ns()) / 1'000'000);
-  submit(std::move(pending));
+  submit_made(std::move(pending));
 }
 
 void QueueBroker::submit_outcome(const v1::Event& about, const std::string& event_id,
                                  v1::VerdictOutcome::Outcome outcome, const std::string& detail) {
   PendingEvent pending;
-  pending.is_awaited = false;
   pending.event = make_outcome_event(about, event_id, outcome, detail);
-  submit(std::move(pending));
+  submit_made(std::move(pending));
 }
 
 }  // namespace verbatim::collector

@@ -45,6 +45,74 @@ void expect_record(const char* profile, const std::string& record,
   }
 }
 
+// Names that give a record and evidence under a profile of just these events.
+void expect_choice(const std::vector<std::string>& profile, const std::string& record,
+                   const std::function<v1::Event(const std::string&)>& make) {
+  Profile::Events events;
+  for (const std::string& name : profile) events.emplace(name, "*");
+  const Profile chosen("Custom", events);
+  for (const std::string& name : profile) {
+    EXPECT_EQ(choose_role(chosen, make(name)), name == record ? v1::ROLE_RECORD : v1::ROLE_EVIDENCE)
+        << record << " of " << profile.size() << ": " << name;
+  }
+}
+
+// The design: onBeforeBroadcast if the profile in force has it, else onBeforeSend, else es_OUT.
+// conformance: 97
+TEST(Role, ARoomPostIsRecordedByTheFirstOfItsOrderThatTheProfileHas) {
+  std::vector<std::string> names = {"onBeforeBroadcast", "onBeforeSend", "es_OUT", "e_DELIVER",
+                                    "es_IN"};
+  for (const auto& body : {kPosted, kEdited, kDeleted}) {
+    for (auto left = names; !left.empty(); left.erase(left.begin())) {
+      expect_choice(left, left.front(),
+                    [&](const std::string& name) { return with(room_event(name), body); });
+    }
+  }
+}
+
+// The design: es_OUT, else e_DELIVER, else es_IN; and whichever of the last two comes first.
+// conformance: 49
+TEST(Role, ADirectPostIsRecordedByTheFirstOfItsOrderThatTheProfileHas) {
+  for (const auto& body : {kPosted, kEdited, kDeleted}) {
+    const auto make = [&](const std::string& name) { return with(direct_event(name), body); };
+    expect_choice({"es_OUT", "e_DELIVER", "es_IN"}, "es_OUT", make);
+    expect_choice({"es_IN", "es_OUT"}, "es_OUT", make);
+    expect_choice({"es_IN", "e_DELIVER"}, "e_DELIVER", make);
+    expect_choice({"es_IN"}, "es_IN", make);
+  }
+}
+
+TEST(Role, APrivatePostIsRecordedByTheFirstOfItsOrderThatTheProfileHas) {
+  const auto make = [](const std::string& name) {
+    return with(room_event(name),
+                [](v1::Event& e) { e.mutable_message_posted()->set_is_private(true); });
+  };
+  expect_choice({"onPacket", "es_OUT", "e_DELIVER", "es_IN"}, "onPacket", make);
+  expect_choice({"es_OUT", "e_DELIVER", "es_IN"}, "es_OUT", make);
+  expect_choice({"e_DELIVER", "es_IN"}, "e_DELIVER", make);
+}
+
+TEST(Role, JoinsAndLeavesAreRecordedByTheFirstOfTheirOrderThatTheProfileHas) {
+  const auto joined = [](const std::string& name) {
+    return with(room_event(name), [](v1::Event& e) { e.mutable_joined(); });
+  };
+  std::vector<std::string> joins = {"onAfterJoin", "onBeforeJoin", "onAfterChangeUser", "es_OUT"};
+  for (; !joins.empty(); joins.erase(joins.begin())) expect_choice(joins, joins.front(), joined);
+  const auto left = [](const std::string& name) {
+    return with(room_event(name), [](v1::Event& e) { e.mutable_left(); });
+  };
+  std::vector<std::string> leaves = {"onLeave", "onAfterChangeUser", "es_OUT"};
+  for (; !leaves.empty(); leaves.erase(leaves.begin())) expect_choice(leaves, leaves.front(), left);
+}
+
+// An event whose act no name of the profile stands for is a record all the same: nothing is hidden.
+TEST(Role, WhatTheProfileDoesNotHaveIsARecord) {
+  const Profile profile("Custom", {{"e_SESSION", "*"}});
+  for (const char* name : {"onBeforeBroadcast", "onBeforeSend", "es_OUT"}) {
+    EXPECT_EQ(choose_role(profile, with(room_event(name), kPosted)), v1::ROLE_RECORD) << name;
+  }
+}
+
 TEST(Role, ARoomPostIsRecordedByBroadcastWhereTheProfileHasIt) {
   for (const auto& body : {kPosted, kEdited, kDeleted}) {
     expect_record("all", "onBeforeBroadcast",

@@ -147,7 +147,10 @@ void AdapterChannel::handle_state(const v1::BatchStateAnswer& answer) {
 bool AdapterChannel::pass_filtered() {
   const auto is_more_archived = staging_.pass_filtered(options_.adapter);
   Status status = is_more_archived.error();
-  if (is_more_archived && *is_more_archived) status = staging_.delete_archived();
+  if (is_more_archived && *is_more_archived) {
+    FAULT_POINT("processor.filtered_before_delete");
+    status = staging_.delete_archived();
+  }
   if (status.ok() || status.code() == StatusCode::kNotFound) return true;
   note_error(status);
   return false;
@@ -192,6 +195,8 @@ bool AdapterChannel::is_due(const Pending& pending, std::string& reason) {
 }
 
 bool AdapterChannel::is_new_due(const Pending& pending, std::string& reason) {
+  reason = "rerouted";
+  if (pending.has_owed) return true;
   reason = "released";
   if (pending.has_released) return true;
   if (pending.event_count == 0) return false;

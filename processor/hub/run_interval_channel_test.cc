@@ -197,6 +197,39 @@ TEST_F(RunIntervalTest, ALargeSliceComesInPartsEachWithRostersOfItsOwn) {
   EXPECT_EQ(parts(header_of(*given())), "big:1FL ");
 }
 
+// The batch with its end is in quarantine: that a slice is over is then told by the next interval.
+TEST_F(RunIntervalTest, ASliceWhoseRestIsQuarantinedHasNoLastPart) {
+  attach(/*max_count=*/3);
+  stage(queue_.posts(6));
+  clock_.advance(minutes(15));
+  const auto first = given();
+  ASSERT_NE(first, nullptr);
+  EXPECT_EQ(parts(header_of(*first)), "room@x:1F ");
+  acknowledge(*first);
+  const auto rest = given();
+  ASSERT_NE(rest, nullptr);
+  EXPECT_EQ(parts(header_of(*rest)), "room@x:2L ");
+  reject(*rest, {4, 5, 6});
+  EXPECT_EQ(given(), nullptr);
+  stage(queue_.posts(1));
+  restart(/*max_count=*/3);
+  clock_.advance(minutes(15));
+  const auto next = given();
+  ASSERT_NE(next, nullptr);
+  EXPECT_EQ(parts(header_of(*next)), "room@x:1FL ");
+  EXPECT_GT(header_of(*next).interval_start_unix_ns(), header_of(*first).interval_start_unix_ns());
+  acknowledge(*next);
+  // What is released later belongs to no interval, and does not end the slice either.
+  v1::ReleaseQuarantineRequest request;
+  request.set_adapter("xml");
+  request.add_sequences(6);
+  ASSERT_TRUE(staging_->release(request, {"peer", "user"}));
+  const auto released = given();
+  ASSERT_NE(released, nullptr);
+  EXPECT_EQ(header_of(*released).interval_start_unix_ns(), 0);
+  check_accounting();
+}
+
 TEST_F(RunIntervalTest, PartsOfARejectedBatchGoOnWithTheNumbersOfWhatWasApplied) {
   stage(queue_.posts(8));
   clock_.advance(minutes(15));

@@ -93,6 +93,9 @@ Status HoldKeeper::bring_about(const QueueFlag& flag, bool is_wanted, v1::QueueH
   if (!is_wanted && !is_own) return {};
   ASSIGN_OR_RETURN(const bool is_held, flag.is_held());
   state.set_is_held(is_held);
+  if (is_wanted != is_held && options_.has_room && !options_.has_room()) {
+    return resource_exhausted("the disk of the staging store is full");
+  }
   if (is_wanted && !is_held) {
     RETURN_IF_ERROR(staging_.note_queue_hold(flag.queue, true));
     RETURN_IF_ERROR(flag.set(true));

@@ -36,6 +36,9 @@ struct HoldKeeperOptions {
   std::chrono::milliseconds look_interval{10'000};
   std::chrono::milliseconds retry_min{200};
   std::chrono::milliseconds retry_max{10'000};
+  // False while the store's disk takes no write: then no flag is changed, for that is noted first.
+  // Empty: it always does.
+  std::function<bool()> has_room = {};
 };
 
 class HoldKeeper {

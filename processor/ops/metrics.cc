@@ -69,6 +69,16 @@ void add_store(Families& all, const MetricsInput& input) {
   one(all, "draining", "1 in drain mode").add(number(input.is_draining));
 }
 
+void add_skipped(Families& all, const MetricsInput& input) {
+  Metrics skipped = one(all, "adapter_skipped_events_total",
+                        "Events that were deleted before it, an optional one, took them");
+  for (const auto& adapter : input.adapters) {
+    const auto found = input.counts.skipped.find(adapter.name());
+    skipped.add(found == input.counts.skipped.end() ? 0 : number(found->second),
+                {{"adapter", adapter.name()}});
+  }
+}
+
 void add_queues(Families& all, const MetricsInput& input) {
   Metrics wanted = one(all, "queue_hold_wanted", "1 while holds want the queue's flag");
   Metrics pending = one(all, "queue_hold_pending", "1 while the flag is not as it should be");
@@ -113,6 +123,7 @@ Families metric_families(const MetricsInput& input) {
       family.add(metric.value(adapter), {{"adapter", adapter.name()}});
     }
   }
+  add_skipped(all, input);
   add_queues(all, input);
   add_files(all, input.files);
   add_alarms(all, input);

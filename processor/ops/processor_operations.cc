@@ -32,25 +32,36 @@ std::vector<QueueFlag> queue_flags(base::FileSystem& file_system, const v1::Conf
   return flags;
 }
 
+Status no_room() { return resource_exhausted("the disk of the staging store is full"); }
+
 FileCollectorOptions collector_options(base::FileSystem& file_system, const v1::Config& config,
-                                       Staging& staging) {
+                                       Staging& staging, StagingMarks& marks) {
   FileCollectorOptions options;
   options.interval = std::chrono::milliseconds(config.processor().collect_interval_ms());
   for (const auto& input : config.processor().queues()) {
     options.queues.push_back(
         make_queue_look(input.name(), admin_address(file_system, config, input)));
   }
-  options.unnamed = [&staging](const std::vector<std::string>& digests) {
+  options.unnamed =
+      [&staging, &marks](const std::vector<std::string>& digests) -> Result<std::set<std::string>> {
+    if (!marks.has_room()) return no_room();
     return staging.unnamed_files(digests);
   };
   return options;
+}
+
+uint64_t least_free_bytes(const v1::Processor& config) {
+  return StagingMarks::least_free_bytes(static_cast<uint64_t>(config.queues_size()),
+                                        static_cast<uint64_t>(config.receive_max_bytes()));
 }
 
 StagingMarksOptions mark_options(base::FileSystem& file_system, const v1::Processor& config) {
   StagingMarksOptions options;
   options.high_bytes = static_cast<uint64_t>(config.staging_high_bytes());
   options.low_bytes = static_cast<uint64_t>(config.staging_low_bytes());
-  options.free_disk_min_bytes = static_cast<uint64_t>(config.free_disk_min_bytes());
+  options.free_disk_min_bytes = config.free_disk_min_bytes() == 0
+                                    ? least_free_bytes(config)
+                                    : static_cast<uint64_t>(config.free_disk_min_bytes());
   options.free_disk = [&file_system, path = config.data_dir()] {
     return file_system.free_bytes(path);
   };
@@ -62,7 +73,7 @@ WatchOptions watch_options(const v1::Processor& config) {
   options.age_max = std::chrono::milliseconds(config.alarm_age_ms());
   std::map<std::string, std::chrono::milliseconds> intervals;
   for (const auto& adapter : config.adapters()) {
-    intervals[adapter.name()] = std::chrono::milliseconds(adapter.interval_ms());
+    intervals[adapter.name()] = own_interval(adapter);
   }
   options.interval_of = [intervals](const std::string& adapter) {
     const auto found = intervals.find(adapter);
@@ -85,10 +96,12 @@ Result<std::unique_ptr<ProcessorOperations>> ProcessorOperations::create(
   command.program = own.alarm_command();
   all->command_ = std::make_unique<base::AlarmCommand>(std::move(command));
   all->marks_ = std::make_unique<StagingMarks>(staging, mark_options(file_system, own));
-  all->holds_ = std::make_unique<HoldKeeper>(staging, queue_flags(file_system, config));
-  all->files_ =
-      std::make_unique<FileCollector>(base::ContentRemoval(file_system, config.files().data_dir()),
-                                      collector_options(file_system, config, staging));
+  HoldKeeperOptions holds;
+  holds.has_room = [&marks = *all->marks_] { return marks.has_room(); };
+  all->holds_ = std::make_unique<HoldKeeper>(staging, queue_flags(file_system, config), holds);
+  all->files_ = std::make_unique<FileCollector>(
+      base::ContentRemoval(file_system, config.files().data_dir()),
+      collector_options(file_system, config, staging, *all->marks_));
   return all;
 }
 
@@ -104,7 +117,12 @@ Status ProcessorOperations::start(Hub& hub) {
                                                        .marks = *marks_,
                                                        .holds = *holds_,
                                                        .alarms = *alarms_,
-                                                       .command = *command_},
+                                                       .command = *command_,
+                                                       .is_draining =
+                                                           [this] {
+                                                             base::MutexLock lock(mutex_);
+                                                             return draining_since_ != 0;
+                                                           }},
                                             watch_options(own));
   watch_->start();
   if (own.metrics_listen().empty()) return {};

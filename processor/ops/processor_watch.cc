@@ -4,6 +4,35 @@
 
 namespace verbatim::processor {
 
+std::chrono::milliseconds own_interval(const v1::AdapterSettings& adapter) {
+  if (adapter.mode() == "interval") return std::chrono::minutes(adapter.run_interval_minutes());
+  return std::chrono::milliseconds(adapter.interval_ms());
+}
+
+std::vector<base::AlarmCondition> SkippedEvents::look(const std::map<std::string, uint64_t>& counts,
+                                                      std::chrono::nanoseconds now) {
+  constexpr std::chrono::hours kRemembered{24};
+  for (const auto& [name, count] : counts) {
+    const uint64_t before = std::exchange(seen_[name], count);
+    if (!has_looked_ || count <= before) continue;
+    losses_[name].count += count - before;
+    losses_[name].last = now;
+  }
+  has_looked_ = true;
+  std::erase_if(losses_, [&](const auto& one) {
+    return !counts.contains(one.first) || now - one.second.last >= kRemembered;
+  });
+  std::vector<base::AlarmCondition> all;
+  for (const auto& [name, loss] : losses_) {
+    all.push_back({"adapter-skipped", name,
+                   std::to_string(loss.count) +
+                       " events were deleted before it took them, it never gets them: it is "
+                       "optional and lagged more than processor.optional_lag_max_bytes; this "
+                       "ends a day after the last"});
+  }
+  return all;
+}
+
 ProcessorWatch::ProcessorWatch(const WatchParts& parts, WatchOptions options)
     : parts_(parts), options_(std::move(options)) {}
 
@@ -44,7 +73,7 @@ void ProcessorWatch::look() {
   parts_.staging.reclaim_space();
 }
 
-std::vector<base::AlarmCondition> ProcessorWatch::conditions() const {
+std::vector<base::AlarmCondition> ProcessorWatch::conditions() {
   std::vector<base::AlarmCondition> all;
   add_mark(all);
   const StagingCounts counts = parts_.staging.counts();
@@ -52,15 +81,24 @@ std::vector<base::AlarmCondition> ProcessorWatch::conditions() const {
     all.push_back(
         {"unrouted", "staging",
          std::to_string(counts.unrouted_count) +
-             " events are taken by no required adapter's filter: they stay here for good; "
-             "widen a filter, or add a required adapter without one"});
+             " events are taken by no required adapter's filter: they stay until one takes "
+             "them; widen a filter, or add a required adapter that starts with the oldest"});
   }
   if (!counts.has_required_adapter) {
     all.push_back({"no-required-adapter", "staging",
                    "nothing counts as archived and nothing is deleted; verbatimctl adapters "
                    "require NAME"});
   }
+  if (parts_.is_draining()) {
+    all.push_back({"draining", "processor",
+                   "drain mode: adapters get what waits at once, whatever their interval; "
+                   "verbatimctl drain --end ends it and lets puts go on"});
+  }
   for (const auto& adapter : parts_.hub.adapters()) add_adapter(adapter, all);
+  for (auto& condition :
+       skipped_.look(counts.skipped, std::chrono::steady_clock::now().time_since_epoch())) {
+    all.push_back(std::move(condition));
+  }
   for (const auto& hold : parts_.holds.queues()) {
     if (hold.pending_reason().empty()) continue;
     all.push_back({"hold-pending", hold.queue(),

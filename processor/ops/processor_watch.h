@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <string>
 #include <thread>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "processor/hub/hub.h"
 #include "processor/ops/hold_keeper.h"
 #include "processor/staging_marks.h"
+#include "verbatim/v1/config.pb.h"
 
 namespace verbatim::processor {
 
@@ -28,6 +30,7 @@ struct WatchParts {
   HoldKeeper& holds;
   base::AlarmRegistry& alarms;
   base::AlarmCommand& command;
+  std::function<bool()> is_draining;
 };
 
 struct WatchOptions {
@@ -38,6 +41,27 @@ struct WatchOptions {
   std::function<std::chrono::milliseconds(const std::string& adapter)> interval_of;
 };
 
+// How long an adapter's settings let its events wait: a run interval, or the interval of streaming.
+std::chrono::milliseconds own_interval(const v1::AdapterSettings& adapter);
+
+// Remembers for a day which optional adapters have lost events; what was lost before the first look
+// is in the audit rows and the metric.
+class SkippedEvents {
+ public:
+  // counts: as StagingCounts.skipped.
+  std::vector<base::AlarmCondition> look(const std::map<std::string, uint64_t>& counts,
+                                         std::chrono::nanoseconds now);
+
+ private:
+  struct Loss {
+    uint64_t count = 0;
+    std::chrono::nanoseconds last{0};
+  };
+  std::map<std::string, uint64_t> seen_;
+  std::map<std::string, Loss> losses_;
+  bool has_looked_ = false;
+};
+
 class ProcessorWatch {
  public:
   ProcessorWatch(const WatchParts& parts, WatchOptions options);
@@ -46,10 +70,9 @@ class ProcessorWatch {
   // Safe twice and before start.
   void stop();
 
-  // What is an alarm now.
-  std::vector<base::AlarmCondition> conditions() const;
-
  private:
+  // What is an alarm now.
+  std::vector<base::AlarmCondition> conditions();
   void run();
   void look();
   void add_mark(std::vector<base::AlarmCondition>& all) const;
@@ -58,6 +81,7 @@ class ProcessorWatch {
   const WatchParts parts_;
   const WatchOptions options_;
   std::chrono::steady_clock::time_point reclaimed_{};
+  SkippedEvents skipped_;
   std::thread thread_;
   base::Mutex mutex_;
   base::CondVar changed_;

@@ -34,15 +34,23 @@ std::string domain_of(std::string_view address) {
   return std::string(at == std::string_view::npos ? address : address.substr(at + 1));
 }
 
+// Addresses are in lower case whatever the configuration has; names of rooms, too, are taken
+// however their case is written: a filter must not leave out what was meant.
 bool is_like(const std::string& pattern, const std::string& text) {
-  return fnmatch(pattern.c_str(), text.c_str(), 0) == 0;
+  return fnmatch(pattern.c_str(), text.c_str(), FNM_CASEFOLD) == 0;
+}
+
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char one) { return static_cast<char>(std::tolower(one)); });
+  return text;
 }
 
 }  // namespace
 
 EventSelector::EventSelector(const v1::AdapterFilter& filter)
-    : sources_(filter.sources().begin(), filter.sources().end()),
-      domains_(filter.domains().begin(), filter.domains().end()) {
+    : sources_(filter.sources().begin(), filter.sources().end()) {
+  for (const auto& domain : filter.domains()) domains_.insert(lower(domain));
   for (const auto& pattern : filter.conversations()) conversations_.push_back(to_fnmatch(pattern));
   for (const auto& kind : filter.kinds()) kinds_.insert(kind_of(kind));
 }

@@ -2,14 +2,18 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
 
 namespace verbatim::processor {
 namespace {
 
+// Who is in a room is known by "room/nickname" where the address is hidden, else without a session.
 bool is_named(const v1::Envelope& envelope, const std::string& person) {
+  const std::string_view bare = std::string_view(person).substr(0, person.find('/'));
+  const auto is_meant = [&](const std::string& one) { return one == person || one == bare; };
   const auto& addresses = envelope.addresses();
-  return envelope.actor().normalised() == person ||
-         std::find(addresses.begin(), addresses.end(), person) != addresses.end();
+  return is_meant(envelope.actor().normalised()) ||
+         std::any_of(addresses.begin(), addresses.end(), is_meant);
 }
 
 bool is_between(int64_t time, int64_t from, int64_t to) {
@@ -26,6 +30,33 @@ bool is_in_time(const v1::Envelope& envelope, int64_t from_unix_ns, int64_t to_u
   if (source == 0 && accepted == 0) return true;
   return is_between(source, from_unix_ns, to_unix_ns) ||
          is_between(accepted, from_unix_ns, to_unix_ns);
+}
+
+std::string typed_address(const std::string& text) {
+  const bool is_uri = text.find("://") != std::string::npos;  // its key is all of it
+  if (!is_uri && text.find('@') == std::string::npos) return text;
+  std::string address = text;
+  for (char& one : address) {
+    if (one == '/' && !is_uri) break;
+    if (one >= 'A' && one <= 'Z') one = static_cast<char>(one - 'A' + 'a');
+  }
+  return address;
+}
+
+std::string typed_room(const std::string& text) {
+  const std::string address = typed_address(text);
+  const bool has_session =
+      address.find('@') != std::string::npos && address.find("://") == std::string::npos;
+  if (!has_session) return address;
+  const auto bare = [](const std::string& one) { return one.substr(0, one.find('/')); };
+  const size_t space = address.find(' ');
+  if (space == std::string::npos || address.find('@', space) == std::string::npos) {
+    return bare(address);
+  }
+  // The two of a direct conversation; its key has them in order.
+  const std::string one = bare(address.substr(0, space));
+  const std::string other = bare(typed_address(address.substr(space + 1)));
+  return std::min(one, other) + " " + std::max(one, other);
 }
 
 bool covers(const v1::HoldFilter& filter, const v1::Envelope& envelope) {

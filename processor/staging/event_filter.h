@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "base/status.h"
 #include "verbatim/v1/admin.pb.h"
@@ -14,6 +15,14 @@ namespace verbatim::processor {
 // event out of a hold.
 bool is_in_time(const v1::Envelope& envelope, int64_t from_unix_ns, int64_t to_unix_ns);
 
+// An address that a person has typed, as far as possible as the collector writes it: node and
+// domain in lower case (ASCII), a room without what follows "/"; a URI whole, in lower case. What
+// has no "@", such as the name of a source, stays. Letters beyond ASCII have to be given as events
+// have them.
+std::string typed_address(const std::string& text);
+std::string typed_room(const std::string& text);
+
+// Addresses of a filter are compared byte for byte; of a person also without what follows "/".
 bool covers(const v1::HoldFilter& filter, const v1::Envelope& envelope);
 bool matches(const v1::StagedFilter& filter, const v1::Envelope& envelope);
 

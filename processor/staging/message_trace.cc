@@ -168,6 +168,9 @@ void MessageTrace::link(Found& found) {
 }
 
 v1::TraceMessageResponse MessageTrace::finish(bool with_content) {
+  std::stable_sort(found_.begin(), found_.end(), [](const Found& a, const Found& b) {
+    return a.traced.info().sequence() < b.traced.info().sequence();
+  });
   number_versions();
   v1::TraceMessageResponse response;
   std::map<std::string, int> version_of_event;

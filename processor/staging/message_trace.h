@@ -29,9 +29,11 @@ class MessageTrace {
   void begin_pass();
   void look_at(const OpenedEvent& event);
 
-  // Then: one pass over what was found, and what concerns all of the conversation.
+  // Then: one pass over what was found, and what concerns all of the conversation; conversations
+  // may come one after the other.
   bool is_empty() const { return sequences_.empty(); }
   uint64_t first_sequence() const { return *sequences_.begin(); }
+  const std::set<std::string>& conversations() const { return conversations_; }
   bool has(const OpenedEvent& event) const;
   void take(const OpenedEvent& event, v1::EventInfo info);
   v1::TraceMessageResponse finish(bool with_content);

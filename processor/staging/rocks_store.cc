@@ -22,6 +22,7 @@
 #include "processor/staging/keys.h"
 #include "processor/staging/released_rows.h"
 #include "processor/staging/rocks_status.h"
+#include "processor/staging/roomy_file_system.h"
 #include "verbatim/v1/event.pb.h"
 
 namespace verbatim::processor {
@@ -35,6 +36,8 @@ constexpr std::array<const char*, kFamilyCount> kFamilyNames = {
     "file_names"};
 
 constexpr size_t kMiB = 1024 * 1024;
+// RocksDB's own bound of one that is not moved as it is.
+constexpr uint64_t kTableMaxBytes = 72 * kMiB;
 
 size_t at(Family family) { return static_cast<size_t>(family); }
 
@@ -55,12 +58,14 @@ rocksdb::DBOptions store_options(rocksdb::Env* env) {
   // Half of the space that may stand beside what is staged.
   options.max_total_wal_size = 128 * kMiB;
   options.keep_log_file_num = 4;
-  options.max_log_file_size = 4 * kMiB;
+  options.max_log_file_size = kMiB;
+  // A new one is small; it grows with each flush.
+  options.max_manifest_file_size = 8 * kMiB;
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
   options.skip_stats_update_on_db_open = true;
   options.max_file_opening_threads = 2;
-  if (env != nullptr) options.env = env;
+  options.env = env;
   return options;
 }
 
@@ -152,14 +157,41 @@ struct WriteSet::State {
   rocksdb::WriteBatch batch;
 };
 
+namespace {
+// Intake must not take the room that a compaction was begun with.
+class Reserved {
+ public:
+  Reserved(std::atomic<uint64_t>& total, uint64_t bytes) : total_(total), bytes_(bytes) {
+    total_ += bytes_;
+  }
+  ~Reserved() { total_ -= bytes_; }
+
+ private:
+  std::atomic<uint64_t>& total_;
+  const uint64_t bytes_;
+};
+}  // namespace
+
 struct RocksStore::State {
+  State(rocksdb::Env* given, const CompactionBounds& compaction_bounds)
+      : bounds(compaction_bounds),
+        disk(std::make_shared<RoomyFileSystem>(
+            (given == nullptr ? rocksdb::Env::Default() : given)->GetFileSystem())),
+        env(rocksdb::NewCompositeEnv(disk)) {}
+
+  const CompactionBounds bounds;
+  const std::shared_ptr<RoomyFileSystem> disk;
+  const std::unique_ptr<rocksdb::Env> env;
   std::unique_ptr<rocksdb::DB> db;
   std::vector<rocksdb::ColumnFamilyHandle*> families;
   std::shared_ptr<ReleasedRows> released = std::make_shared<ReleasedRows>();
+  // What a compaction for space may write still, while it runs.
+  std::atomic<uint64_t> compacting_bytes{0};
   // Up to where the tables of conversation_events were last freed of what is released.
   std::atomic<uint64_t> conversations_compacted{0};
 
   ~State() {
+    disk->set_waits(false);
     for (auto* family : families) {
       ignore_error(from_rocks(db->DestroyColumnFamilyHandle(family), "release of a handle"),
                    "the store is closed next");
@@ -169,6 +201,16 @@ struct RocksStore::State {
     }
   }
   rocksdb::ColumnFamilyHandle* handle(Family family) const { return families[at(family)]; }
+
+  // Beside what is in memory, which has to be written some day.
+  bool has_room_for(uint64_t bytes) const {
+    uint64_t in_memory = 0;
+    uint64_t free = 0;
+    return db->GetAggregatedIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables,
+                                        &in_memory) &&
+           db->GetEnv()->GetFreeSpace(db->GetName(), &free).ok() &&
+           free >= in_memory + bytes + RocksStore::kAheadBytes;
+  }
 };
 
 WriteSet::WriteSet(RocksStore& store, size_t reserved_bytes)
@@ -191,21 +233,42 @@ void WriteSet::remove(Family family, std::string_view key) {
   CHECK(status.ok(), "a write batch in memory takes what it is given");
 }
 
+namespace {
+// RocksDB notes the moment first and then takes the tables of each family, from which a flush may
+// have removed what was overwritten meanwhile. Where nothing was written meanwhile, it cannot have.
+std::vector<std::unique_ptr<rocksdb::Iterator>> rows_of_one_moment(
+    rocksdb::DB& db, const std::vector<rocksdb::ColumnFamilyHandle*>& families) {
+  constexpr int kTriesMax = 1'000;
+  std::vector<std::unique_ptr<rocksdb::Iterator>> rows;
+  for (int i = 0; i < kTriesMax; ++i) {
+    rows.clear();
+    const auto before = db.GetLatestSequenceNumber();
+    std::vector<rocksdb::Iterator*> found;
+    const auto status = db.NewIterators({}, families, &found);
+    CHECK(status.ok(), "iterators without a timestamp are always given");
+    for (rocksdb::Iterator* one : found) rows.emplace_back(one);
+    if (db.GetLatestSequenceNumber() == before) break;
+  }
+  return rows;
+}
+}  // namespace
+
 StoreView::StoreView(RocksStore& store)
     : store_(store),
       // In this order: what is released after it stays for the view.
       released_(store.state_->released->pin()),
-      snapshot_(store.state_->db->GetSnapshot()) {}
+      rows_(rows_of_one_moment(*store.state_->db, store.state_->families)) {}
 StoreView::~StoreView() {
-  store_.state_->db->ReleaseSnapshot(snapshot_);
+  rows_.clear();
   store_.state_->released->unpin(released_);
 }
 
 RocksStore::RocksStore(std::unique_ptr<State> state) : state_(std::move(state)) {}
 RocksStore::~RocksStore() = default;
 
-Result<std::unique_ptr<RocksStore>> RocksStore::open(const std::string& path, rocksdb::Env* env) {
-  auto state = std::make_unique<State>();
+Result<std::unique_ptr<RocksStore>> RocksStore::open(const std::string& path, rocksdb::Env* env,
+                                                     const CompactionBounds& bounds) {
+  auto state = std::make_unique<State>(env, bounds);
   std::vector<rocksdb::ColumnFamilyDescriptor> families;
   const auto cache = rocksdb::NewLRUCache(64 * kMiB);
   for (size_t i = 0; i < kFamilyCount; ++i) {
@@ -213,12 +276,14 @@ Result<std::unique_ptr<RocksStore>> RocksStore::open(const std::string& path, ro
                           family_options(i, cache, state->released));
   }
   rocksdb::DB* db = nullptr;
-  const auto status = rocksdb::DB::Open(store_options(env), path, families, &state->families, &db);
+  const auto status =
+      rocksdb::DB::Open(store_options(state->env.get()), path, families, &state->families, &db);
   if (!status.ok()) {
     state->families.clear();
     return from_rocks(status, "opening of the store path=" + path);
   }
   state->db.reset(db);
+  state->disk->set_waits(true);
   return std::unique_ptr<RocksStore>(new RocksStore(std::move(state)));
 }
 
@@ -238,11 +303,31 @@ Result<bool> RocksStore::load(Family family, std::string_view key,
   return true;
 }
 
+Result<std::vector<std::optional<std::string>>> RocksStore::load_all(
+    Family family, const std::vector<std::string_view>& keys) const {
+  std::vector<std::optional<std::string>> values(keys.size());
+  std::vector<rocksdb::Slice> slices;
+  slices.reserve(keys.size());
+  for (const std::string_view key : keys) slices.push_back(slice(key));
+  std::vector<rocksdb::PinnableSlice> found(keys.size());
+  std::vector<rocksdb::Status> statuses(keys.size());
+  state_->db->MultiGet({}, state_->handle(family), keys.size(), slices.data(), found.data(),
+                       statuses.data());
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (statuses[i].IsNotFound() || keys[i].empty()) continue;
+    if (!statuses[i].ok()) {
+      return from_rocks(statuses[i], std::string("read of ") + kFamilyNames[at(family)]);
+    }
+    values[i] = found[i].ToString();
+  }
+  return values;
+}
+
 Status RocksStore::for_each(Family family, std::string_view from, const Visit& visit,
                             const StoreView* store_view) const {
-  rocksdb::ReadOptions options;
-  if (store_view != nullptr) options.snapshot = store_view->snapshot_;
-  std::unique_ptr<rocksdb::Iterator> row(state_->db->NewIterator(options, state_->handle(family)));
+  std::unique_ptr<rocksdb::Iterator> own;
+  if (store_view == nullptr) own.reset(state_->db->NewIterator({}, state_->handle(family)));
+  rocksdb::Iterator* const row = own ? own.get() : store_view->rows_[at(family)].get();
   for (row->Seek(slice(from)); row->Valid(); row->Next()) {
     if (!visit(view(row->key()), view(row->value()))) return {};
   }
@@ -267,6 +352,7 @@ uint64_t RocksStore::unwritten_bytes() const {
   using Properties = rocksdb::DB::Properties;
   uint64_t bytes = 0;
   state_->db->GetAggregatedIntProperty(Properties::kCurSizeAllMemTables, &bytes);
+  bytes += state_->compacting_bytes;
   for (size_t i = 0; i < kFamilyCount; ++i) {
     uint64_t pending = 0;
     // Tables of the others are moved, not written anew.
@@ -298,42 +384,47 @@ void RocksStore::drop_released_files() {
 
 // Their rows go in another order than they come, so no table of them is ever released whole.
 void RocksStore::compact_conversations() {
-  constexpr uint64_t kReleasedMinCount = 1'000'000;
-  constexpr uint64_t kTablesMinBytes = 32 * kMiB;
   rocksdb::ColumnFamilyHandle* family = state_->handle(Family::kConversationEvents);
   const uint64_t released = number_of(state_->released->bound());
   uint64_t last = state_->conversations_compacted;
   uint64_t table_bytes = 0;
-  if (released < last + kReleasedMinCount) return;
+  if (released < last + state_->bounds.released_min_count) return;
   if (!state_->db->GetIntProperty(family, rocksdb::DB::Properties::kTotalSstFilesSize,
                                   &table_bytes) ||
-      table_bytes < kTablesMinBytes) {
+      table_bytes < state_->bounds.tables_min_bytes || !state_->has_room_for(table_bytes)) {
     return;
   }
   if (!state_->conversations_compacted.compare_exchange_strong(last, released)) return;
   rocksdb::CompactRangeOptions options;
   options.exclusive_manual_compaction = false;
+  const Reserved reserved(state_->compacting_bytes, table_bytes);
   ignore_error(from_rocks(state_->db->CompactRange(options, family, nullptr, nullptr),
                           "compaction of released rows"),
                "it costs space, no row");
 }
 
 void RocksStore::reclaim_below(Family family, std::string_view to) {
-  uint64_t in_memory = 0;
-  uint64_t free = 0;
-  const bool is_known = state_->db->GetAggregatedIntProperty(
-                            rocksdb::DB::Properties::kCurSizeAllMemTables, &in_memory) &&
-                        state_->db->GetEnv()->GetFreeSpace(state_->db->GetName(), &free).ok();
-  // A flush that finds the disk full would end the store's use.
-  constexpr uint64_t kRoomBytes = 2 * kMiB;
-  if (!is_known || free < 2 * in_memory + kRoomBytes) return;
+  // A flush that finds the disk full waits, and so would whoever has called this.
+  if (!state_->has_room_for(0)) return;
   Status status =
       from_rocks(state_->db->Flush(rocksdb::FlushOptions(), state_->families), "flush for space");
   drop_released_files();
   const std::string from(1, '\0');
   const rocksdb::Slice begin = slice(from);
   const rocksdb::Slice end = slice(to);
+  const rocksdb::Range range(begin, end);
+  uint64_t table_bytes = 0;
+  rocksdb::SizeApproximationOptions whole_tables;
+  whole_tables.include_memtables = false;
+  whole_tables.include_files = true;
   if (status.ok()) {
+    status = from_rocks(state_->db->GetApproximateSizes(whole_tables, state_->handle(family),
+                                                        &range, 1, &table_bytes),
+                        "size of released rows");
+  }
+  // What straddles the bound is written anew, at most a table beside what is released.
+  if (status.ok() && state_->has_room_for(table_bytes + kTableMaxBytes)) {
+    const Reserved reserved(state_->compacting_bytes, table_bytes + kTableMaxBytes);
     status = from_rocks(state_->db->CompactRange(rocksdb::CompactRangeOptions(),
                                                  state_->handle(family), &begin, &end),
                         "compaction for space");

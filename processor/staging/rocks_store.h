@@ -21,7 +21,7 @@
 
 namespace rocksdb {
 class Env;
-class Snapshot;
+class Iterator;
 }  // namespace rocksdb
 namespace google::protobuf {
 class MessageLite;
@@ -53,6 +53,12 @@ enum class Family : size_t {
 };
 inline constexpr size_t kFamilyCount = 19;
 
+// When tables that hold released rows among others are written anew.
+struct CompactionBounds {
+  uint64_t released_min_count = 1'000'000;
+  uint64_t tables_min_bytes = uint64_t{32} << 20;
+};
+
 class RocksStore;
 
 // Changes that take effect together or not at all. One thread.
@@ -73,7 +79,9 @@ class WriteSet {
 };
 
 // A view that no later write changes; must end before its store. What is released while it lives
-// stays readable through it.
+// stays readable through it. Not a snapshot of RocksDB: the release of one has the tables of the
+// lowest level written anew, 64 MiB each, however full the disk is.
+// Threads: one. A visit of a family must not visit the same family again.
 class StoreView {
  public:
   explicit StoreView(RocksStore& store);
@@ -85,7 +93,7 @@ class StoreView {
   friend class RocksStore;
   RocksStore& store_;
   const std::string released_;
-  const rocksdb::Snapshot* snapshot_;
+  std::vector<std::unique_ptr<rocksdb::Iterator>> rows_;  // of each family
 };
 
 class RocksStore {
@@ -93,7 +101,8 @@ class RocksStore {
   // Opens or creates the store in a folder that exists or whose parent does. `env` may be null (the
   // machine's); a given one must outlive the store. Errors: kFailedPrecondition (open elsewhere),
   // kDataLoss (damage), those of the disk.
-  static Result<std::unique_ptr<RocksStore>> open(const std::string& path, rocksdb::Env* env);
+  static Result<std::unique_ptr<RocksStore>> open(const std::string& path, rocksdb::Env* env,
+                                                  const CompactionBounds& bounds = {});
   ~RocksStore();
 
   // The value, or nothing.
@@ -101,6 +110,10 @@ class RocksStore {
   // Parses the value into `message`; false when there is none. Errors: kDataLoss (does not parse).
   Result<bool> load(Family family, std::string_view key,
                     google::protobuf::MessageLite& message) const;
+
+  // The same of many keys, in their order; an empty key has none.
+  Result<std::vector<std::optional<std::string>>> load_all(
+      Family family, const std::vector<std::string_view>& keys) const;
 
   // Calls `visit` for each row from `from` on, in key order, until it gives false.
   using Visit = std::function<bool(std::string_view key, std::string_view value)>;
@@ -112,6 +125,10 @@ class RocksStore {
   // Durable, if `is_synced`: all changes. An unsynced write is lost or whole after a power cut.
   // Errors: the store is of no more use.
   Status write(WriteSet& changes, bool is_synced);
+
+  // What it takes of the disk beside rows: ahead of the ends of its files (the log, the manifest,
+  // two tables that are written), and for its own log.
+  static constexpr uint64_t kAheadBytes = uint64_t{20} << 20;
 
   // What the disk must still take of rows that are written already: what is in memory only (and in
   // the log, which goes after it), and what compaction has to write anew.

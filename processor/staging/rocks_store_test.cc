@@ -89,6 +89,43 @@ TEST_F(RocksStoreTest, ReleasedRowsByConversationGoWhereverTheirKeysLie) {
   EXPECT_EQ(count, 100U);
 }
 
+// Rows by conversation lie among those that stay, so their tables are written anew now and then.
+TEST_F(RocksStoreTest, TablesByConversationAreFreedOnceEnoughOfThemIsReleased) {
+  store_.reset();
+  store_ =
+      *RocksStore::open(dir_.path(), nullptr, {.released_min_count = 1'000, .tables_min_bytes = 1});
+  for (uint64_t sequence = 1; sequence <= 3'000; ++sequence) {
+    WriteSet changes(*store_);
+    changes.put(Family::kConversationEvents,
+                named_key("room " + std::to_string(sequence % 7), sequence), std::string_view());
+    ASSERT_TRUE(store_->write(changes, /*is_synced=*/false).ok());
+  }
+  store_->reclaim_below(Family::kEvents, number_key(1));  // writes all that is in memory
+  const auto first_of_all = [this] {
+    uint64_t first = UINT64_MAX;
+    EXPECT_TRUE(store_
+                    ->for_each(Family::kConversationEvents, "",
+                               [&](auto key, auto) {
+                                 first = std::min(first, number_of(key));
+                                 return true;
+                               })
+                    .ok());
+    return first;
+  };
+  const auto release_and_drop = [this](uint64_t below) {
+    store_->release_below(number_key(below));
+    store_->drop_released_files();
+  };
+  release_and_drop(999);
+  EXPECT_EQ(first_of_all(), 1U) << "too few";
+  release_and_drop(1'000);
+  EXPECT_EQ(first_of_all(), 1'000U);
+  release_and_drop(1'999);
+  EXPECT_EQ(first_of_all(), 1'000U) << "too few since then";
+  release_and_drop(2'500);
+  EXPECT_EQ(first_of_all(), 2'500U);
+}
+
 TEST_F(RocksStoreTest, FilesOfReleasedRowsAreDropped) {
   put(1, 140);
   reopen();

@@ -45,6 +45,10 @@ inline uint64_t last_of(const v1::SealRow& row) {
   return row.member_ranges(row.member_ranges_size() - 1);
 }
 bool is_member(const v1::SealRow& row, uint64_t sequence);
+// Of events that the adapter's cursor has passed already: released, replayed, or owed.
+inline bool is_behind_cursor(const v1::SealRow& row) {
+  return row.is_release() || row.is_replay() || row.is_owed();
+}
 // The members, ascending.
 std::vector<uint64_t> members_of(const v1::SealRow& row);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "processor/staging/conversation_rows.h"
 #include "processor/staging/keys.h"
 
 namespace verbatim::processor {
@@ -32,6 +33,11 @@ uint64_t Staging::staged_bytes() const {
   return state_.total_bytes() - state_.deleted_bytes();
 }
 
+uint64_t Staging::taken_bytes() const {
+  base::MutexLock lock(mutex_);
+  return state_.total_bytes();
+}
+
 StagingCounts Staging::counts() const {
   base::MutexLock lock(mutex_);
   StagingCounts counts;
@@ -45,6 +51,9 @@ StagingCounts Staging::counts() const {
   counts.has_required_adapter =
       std::any_of(adapters_.begin(), adapters_.end(),
                   [](const auto& one) { return one.second.row.required(); });
+  for (const auto& [name, adapter] : adapters_) {
+    if (adapter.row.skipped() > 0) counts.skipped[name] = adapter.row.skipped();
+  }
   return counts;
 }
 
@@ -88,6 +97,10 @@ Status Staging::commit(Changes& changes, bool is_synced) {
   }
   for (const std::string& name : changes.queues) {
     writes.put(Family::kPositions, name, queues_.at(name).position);
+  }
+  for (const auto& [conversation, sequences] : changes.conversations) {
+    writes.put(Family::kConversationEvents, named_key(conversation, sequences.back()),
+               std::string_view(encode_earlier(sequences)));
   }
   writes.put(Family::kMeta, "state", state_);
   RETURN_IF_ERROR(store_->write(writes, is_synced));

@@ -11,7 +11,7 @@
 // I4 An event is deleted only after every required adapter has acknowledged it (or has it in
 //    quarantine, where a copy stays), durably; with no required adapter nothing is deleted. What a
 //    hold covers then is copied to the family `kept` in the same write; what no required adapter's
-//    filter takes is copied to `unrouted` before.
+//    filter takes is copied to `unrouted` before, and stays until one takes it after all.
 // I5 Each event is in exactly one state: archived > quarantined > staged. The counters change in
 //    the same write as the rows; accounting(recount) counts the rows and compares.
 // I6 After a failed write the object refuses everything (fatal()): memory may be ahead of the disk.
@@ -41,91 +41,16 @@
 #include "processor/conversation/slice_builder.h"
 #include "processor/staging/adapter_filter.h"
 #include "processor/staging/event_index.h"
+#include "processor/staging/event_info.h"
 #include "processor/staging/rocks_store.h"
 #include "processor/staging/sealed_batch.h"
+#include "processor/staging/staging_parts.h"
+#include "processor/staging/staging_types.h"
 #include "verbatim/v1/admin.pb.h"
 #include "verbatim/v1/config.pb.h"
 #include "verbatim/v1/queue.pb.h"
 
 namespace verbatim::processor {
-
-struct StagingOptions {
-  std::string path;
-  // RocksDB's seam to the disk, for tests; null is the machine's.
-  rocksdb::Env* env = nullptr;
-  base::Clock* clock = &base::system_clock();
-  std::chrono::milliseconds source_key_window{900'000};
-  // How far an optional adapter may lag behind the archive before deletion overtakes it.
-  uint64_t optional_lag_max_bytes = 1ULL << 30;
-  // An adapter that rejects so many events in a row is paused.
-  uint64_t rejects_max_count = 100;
-};
-
-struct StageOutcome {
-  uint64_t stored_count = 0;
-  // Known by their own lookup id, and known by their source key.
-  uint64_t known_count = 0;
-  uint64_t repeat_count = 0;
-  uint64_t undecodable_count = 0;
-};
-
-struct BatchLimits {
-  uint64_t events_max_count = 10'000;
-  uint64_t max_bytes = 64ULL << 20;
-  // Only what a replay has left; else everything but that.
-  bool is_replay = false;
-  // Of the serialised header: half of what the SDK takes. A single event's may be larger.
-  uint64_t header_max_bytes = 32ULL << 20;
-  // The newest schema revision that the adapter understands.
-  int32_t schema_revision = v1::SCHEMA_REVISION_CURRENT;
-  // For BatchHeader.reason.
-  std::string reason = "count";
-  // Not 0: a batch holds events of one run interval only, which the caller knows to be over.
-  std::chrono::nanoseconds run_interval{0};
-};
-
-// What waits for one adapter.
-struct Pending {
-  std::optional<SealedBatch> sealed;  // the batch under way
-  bool is_paused = false;
-  bool has_plan = false;      // parts of a rejected batch, to be sealed at once
-  bool has_released = false;  // events from the quarantine, likewise
-  bool has_replay = false;    // what an operator wants to be given again, when nothing else is due
-  // Not sealed yet.
-  uint64_t event_count = 0;
-  uint64_t bytes = 0;
-  uint64_t first_sequence = 0;
-  int64_t first_staged_unix_ns = 0;
-  // Of the newest event of all.
-  int64_t last_staged_unix_ns = 0;
-  // See next_interval_start(); 0 before the first batch of a run interval.
-  int64_t interval_floor_unix_ns = 0;
-};
-
-// What the store has, at one moment.
-struct StagingCounts {
-  uint64_t last_sequence = 0;
-  // Not deleted yet.
-  uint64_t staged_count = 0;
-  uint64_t staged_bytes = 0;
-  // Copies for holds, behind deletion.
-  uint64_t kept_count = 0;
-  uint64_t kept_bytes = 0;
-  uint64_t quarantined_count = 0;
-  // Copies of what no required adapter's filter takes; part of what counts as staged.
-  uint64_t unrouted_count = 0;
-  bool has_required_adapter = false;
-};
-
-struct Rejected {
-  uint64_t sequence = 0;
-  std::string reason;
-};
-
-struct SealOutcome {
-  std::shared_ptr<const LoadedBatch> batch;  // null: there is nothing to seal
-  bool is_adapter_too_old = false;           // the next event is newer than the adapter
-};
 
 class Staging {
  public:
@@ -145,9 +70,11 @@ class Staging {
                              const std::string& log_id = {});
   uint64_t last_sequence() const;
   StagingCounts counts() const;
-  // Bytes of what is not deleted yet.
+  // Bytes of what is not deleted yet, and of all that was ever taken.
   uint64_t staged_bytes() const;
-  // What the disk must still take of what is stored already.
+  uint64_t taken_bytes() const;
+  // What the disk must still take of what is stored already, and what the store takes of it ahead.
+  static constexpr uint64_t kDiskAheadBytes = RocksStore::kAheadBytes;
   uint64_t unwritten_bytes() const { return store_->unwritten_bytes(); }
   // Gives space of what is deleted back to the disk, as far as there is room to do so; blocks.
   void reclaim_space();
@@ -157,12 +84,11 @@ class Staging {
   void wait_for_events(uint64_t sequence, std::chrono::milliseconds timeout);
   void wake();
 
-  // The required set. Adds what the configuration names and the store does not know. Gives
-  // sentences for people about what differs. Errors: kFailedPrecondition (the configuration would
-  // make a required adapter optional).
+  // The required set. Adds what the configuration names and the store does not know; of others the
+  // store's word counts. Gives sentences for people about what differs. Errors: kInvalidArgument.
   Result<std::vector<std::string>> reconcile(const std::vector<v1::AdapterSettings>& configured);
   // Audited, durably, before it takes effect. Errors: kNotFound, kInvalidArgument.
-  Status update_adapter(const v1::UpdateAdapterRequest& request, const std::string& peer);
+  Status update_adapter(const v1::UpdateAdapterRequest& request, const base::Caller& caller);
 
   // Batches of one adapter; callers take turns per adapter.
   Result<Pending> pending(const std::string& adapter) const;
@@ -185,7 +111,7 @@ class Staging {
   // Gives events in quarantine to their adapter again. Gives how many wait for it now. Audited and
   // durable. Errors: kNotFound (adapter, or a sequence; then nothing is released),
   // kInvalidArgument.
-  Result<uint64_t> release(const v1::ReleaseQuarantineRequest& request, const std::string& peer);
+  Result<uint64_t> release(const v1::ReleaseQuarantineRequest& request, const base::Caller& caller);
   // What the adapter says at hello. Errors: kFailedPrecondition (it has applied what this store
   // never sealed).
   Status check_hello(const std::string& adapter, uint64_t last_applied_batch,
@@ -243,66 +169,12 @@ class Staging {
                                                  const base::Caller& caller);
 
  private:
-  // What was left of a run interval that is over when this was made.
-  struct IntervalPlan {
-    int64_t length_ns = 0;
-    int64_t start_unix_ns = 0;
-    uint64_t last_member = 0;
-    uint64_t passed_through = 0;  // what lies between them was filtered
-    bool is_one_batch = false;
-    // Each conversation's last member; empty for one batch.
-    std::unordered_map<std::string, uint64_t> last_of_conversation;
-  };
-  struct Adapter {
-    v1::AdapterRow row;
-    std::optional<SealedBatch> sealed;
-    // In quarantine for this adapter, above its cursor.
-    std::set<uint64_t> quarantined_ahead;
-    // In quarantine and to be given to it again.
-    std::set<uint64_t> released;
-    EventSelector selector;
-    // Of the last acknowledged batch, without header and members: where run intervals go on.
-    v1::SealRow last_acked;
-    // While batches of one run interval are made.
-    std::optional<IntervalPlan> interval;
-  };
-  struct LeftOut {
-    uint64_t count = 0;
-    uint64_t bytes = 0;
-  };
-  struct Queue {
-    v1::QueuePosition position;
-    std::map<uint64_t, v1::PositionException> exceptions;
-  };
-  // Rows that a change has touched; commit() writes them with the rest.
-  struct Changes {
-    explicit Changes(RocksStore& store, size_t reserved_bytes = 0)
-        : writes(store, reserved_bytes) {}
-    WriteSet writes;
-    std::set<uint32_t> sources;
-    std::set<std::string> adapters;
-    std::set<std::string> queues;
-  };
-  // What a seal is made of, before the bodies are read.
-  struct Draft {
-    std::vector<uint64_t> members;
-    uint64_t cursor = 0;
-    uint64_t replaces = 0;
-    uint64_t body_bytes = 0;
-    std::string body_digest;
-    int32_t schema_revision = 0;
-    std::string reason;
-    bool is_adapter_too_old = false;
-    bool is_release = false;
-    bool is_replay = false;
-    uint64_t passed_through = 0;
-    LeftOut left_out;
-    // The run interval, if it is of one, and the parts so far of slices that go on after it.
-    int64_t interval_start_unix_ns = 0;
-    int64_t interval_end_unix_ns = 0;
-    bool is_interval_complete = false;
-    std::map<std::string, uint32_t> open_parts;
-  };
+  using Adapter = staging_parts::Adapter;
+  using Changes = staging_parts::Changes;
+  using Draft = staging_parts::Draft;
+  using IntervalPlan = staging_parts::IntervalPlan;
+  using LeftOut = staging_parts::LeftOut;
+  using Queue = staging_parts::Queue;
 
   Staging(const StagingOptions& options, std::unique_ptr<RocksStore> store);
 
@@ -336,8 +208,11 @@ class Staging {
                      uint32_t reference, Changes& changes) REQUIRES(mutex_);
   void stamp(const Queue& queue, uint32_t reference, uint64_t source_count, Changes& changes)
       REQUIRES(mutex_);
-  Result<bool> is_known_key(const std::string& key, const std::set<std::string>& fresh,
-                            int64_t now_unix_ns, Changes& changes) REQUIRES(mutex_);
+  // Of each message, as stored before this write.
+  Result<std::vector<std::optional<v1::SourceKeyRow>>> load_source_keys(
+      const std::vector<v1::QueueMessage>& messages) const;
+  bool is_known_key(const std::string& key, const std::optional<v1::SourceKeyRow>& row,
+                    int64_t now_unix_ns, Changes& changes) REQUIRES(mutex_);
   void store_event(const std::string& queue, v1::QueueMessage& message, uint32_t reference,
                    Changes& changes, StageOutcome& outcome) REQUIRES(mutex_);
   void enter_numbering(Queue& taken, const std::string& name, const std::string& log_id,
@@ -384,7 +259,8 @@ class Staging {
   // staging_reject.cc
   Status quarantine(const std::string& name, Adapter& adapter, uint64_t batch,
                     const Rejected& rejected, Changes& changes) REQUIRES(mutex_);
-  void plan_again(Adapter& adapter, const SealedBatch& rejected, bool is_halved) REQUIRES(mutex_);
+  static void plan_again(google::protobuf::RepeatedPtrField<v1::PlannedBatch>& plan,
+                         const SealedBatch& rejected, bool is_halved);
 
   // staging_release.cc
   Result<v1::QuarantineRow> load_quarantined(const std::string& name, uint64_t sequence) const;
@@ -396,7 +272,8 @@ class Staging {
   uint64_t next_released(const Adapter& adapter) const REQUIRES(mutex_);
   Result<Draft> draft_release(const std::string& name, const Adapter& adapter,
                               uint64_t sequence) const REQUIRES(mutex_);
-  Result<std::vector<std::string>> load_bodies(const std::string& name, bool is_release,
+  // Of a batch, from where its members are.
+  Result<std::vector<std::string>> load_bodies(const std::string& name, const v1::SealRow& row,
                                                const std::vector<uint64_t>& members) const;
 
   // staging_replay.cc
@@ -415,7 +292,8 @@ class Staging {
   bool is_under_replay(uint64_t sequence) const REQUIRES(mutex_);
   Result<Draft> draft_replay(const Adapter& adapter, const BatchLimits& limits) const
       REQUIRES(mutex_);
-  Status draft_kept(const Adapter& adapter, const BatchLimits& limits, Draft& plan) const
+  // False: a copy did not go in, so nothing that comes after it may.
+  Result<bool> draft_kept(const Adapter& adapter, const BatchLimits& limits, Draft& plan) const
       REQUIRES(mutex_);
   static bool add_replayed(const v1::Replay& replay, uint64_t sequence, uint64_t size,
                            int32_t schema_revision, const BatchLimits& limits, Draft& plan);
@@ -442,8 +320,8 @@ class Staging {
       REQUIRES(mutex_);
   void keep(uint64_t sequence, std::string stored_event, uint32_t source_ref, Changes& changes)
       REQUIRES(mutex_);
-  Status keep_leaving(uint64_t sequence, const v1::QuarantineRow& row, Changes& changes)
-      REQUIRES(mutex_);
+  Status keep_leaving(uint64_t sequence, const std::string& stored_event, uint32_t source_ref,
+                      Changes& changes) REQUIRES(mutex_);
 
   // staging_visit.cc
   struct FoundEvent {
@@ -459,7 +337,11 @@ class Staging {
                         const VisitEvent& visit) const;
 
   // staging_list.cc
+  using VisitOpened = std::function<void(const OpenedEvent&, const FoundEvent&)>;
+  Status for_each_opened(uint64_t from, const std::string& conversation,
+                         const VisitOpened& visit) const;
   std::map<uint64_t, v1::HoldFilter> hold_filters() const;
+  Result<std::set<std::string>> conversations_of_message(const std::string& id) const;
 
   // staging_files.cc
   static void name_files(const v1::Envelope& envelope, uint64_t sequence, Changes& changes);
@@ -486,6 +368,27 @@ class Staging {
   Result<uint64_t> first_pending(const Adapter& adapter, uint64_t after) const REQUIRES(mutex_);
   bool is_routed(uint64_t sequence, const EventIndex& index) const REQUIRES(mutex_);
   Status keep_unrouted(uint64_t sequence, uint32_t reference, Changes& changes) REQUIRES(mutex_);
+
+  // staging_reroute.cc
+  Status apply_new_routes() REQUIRES(mutex_);
+  Status route_all(const std::string& name, bool is_withdrawn) REQUIRES(mutex_);
+  Result<uint64_t> route_some(const std::string& name, uint64_t from, bool is_withdrawn,
+                              Changes& changes) REQUIRES(mutex_);
+  Status route_one(const std::string& name, uint64_t sequence, v1::KeptRow row, bool is_withdrawn,
+                   Changes& changes) REQUIRES(mutex_);
+  Status note_answer(const std::string& name, uint64_t sequence, v1::KeptRow row, Changes& changes)
+      REQUIRES(mutex_);
+  Status leave_unrouted(uint64_t sequence, v1::KeptRow row, Changes& changes) REQUIRES(mutex_);
+  Result<v1::KeptRow> load_unrouted(uint64_t sequence) const;
+  Result<Draft> draft_owed(const std::string& name, Adapter& adapter, const BatchLimits& limits)
+      REQUIRES(mutex_);
+  Status draft_owed_part(const std::string& name, const Adapter& adapter, const BatchLimits& limits,
+                         uint64_t first, uint64_t last, Draft& plan) const REQUIRES(mutex_);
+  Result<std::vector<std::string>> load_owed(const v1::SealRow& row,
+                                             const std::vector<uint64_t>& members) const;
+  Status settle_owed(const std::string& name, Adapter& adapter, Changes& changes) REQUIRES(mutex_);
+  Status quarantine_owed(const std::string& name, Adapter& adapter, uint64_t batch,
+                         const Rejected& rejected, Changes& changes) REQUIRES(mutex_);
 
   // staging_interval.cc
   Status plan_interval(const std::string& name, const BatchLimits& limits);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/endian.h"
+#include "processor/staging/conversation_rows.h"
 #include "processor/staging/event_filter.h"
 #include "processor/staging/keys.h"
 #include "processor/staging/staging.h"
@@ -114,10 +115,11 @@ void add_adapters(const Cut& cut, v1::GetAccountingResponse& response) {
     const auto ahead = cut.quarantined_ahead.find(name);
     account.set_adapter(name);
     account.set_required(row.required());
-    account.set_accepted(cut.state.last_sequence() - (row.start_sequence() - 1));
+    account.set_accepted(cut.state.last_sequence() - (row.start_sequence() - 1) +
+                         row.owed_before_start());
     account.set_acknowledged(row.acknowledged());
-    account.set_pending(cut.state.last_sequence() - row.cursor() - row.filtered_ahead() -
-                        (ahead == cut.quarantined_ahead.end() ? 0 : ahead->second));
+    account.set_pending(cut.state.last_sequence() - row.cursor() - row.filtered_ahead() +
+                        row.owed() - (ahead == cut.quarantined_ahead.end() ? 0 : ahead->second));
     account.set_filtered(row.filtered());
     account.set_skipped(row.skipped());
     account.set_quarantined(row.quarantined());
@@ -203,11 +205,17 @@ class Recount {
     uint64_t by_conversation = 0;
     RETURN_IF_ERROR(store_.for_each(
         Family::kConversationEvents, "",
-        [&](auto key, auto) {
-          if (number_of(key) > cut_.state.deleted_through()) ++by_conversation;
+        [&](auto key, auto value) {
+          const auto sequences = sequences_of(key, value);
+          decoded = sequences.error();
+          if (!decoded.ok()) return false;
+          by_conversation += static_cast<uint64_t>(std::count_if(
+              sequences->begin(), sequences->end(),
+              [&](uint64_t sequence) { return sequence > cut_.state.deleted_through(); }));
           return true;
         },
         &view_));
+    RETURN_IF_ERROR(decoded);
     expect("rows by conversation", by_conversation,
            cut_.state.last_sequence() - cut_.state.deleted_through());
     expect("bytes staged", bytes, cut_.state.total_bytes() - cut_.state.deleted_bytes());
@@ -250,11 +258,16 @@ class Recount {
     uint64_t count = 0;
     RETURN_IF_ERROR(scan<v1::KeptRow>(store_, Family::kUnrouted, view_, [&](auto key, auto& row) {
       ++count;
-      ++staged_[row.source_ref()];
+      // It may be owed to others when one has rejected it.
+      if (!cut_.in_quarantine.contains(number_of(key))) ++staged_[row.source_ref()];
+      for (const auto& name : row.owed_to()) ++owed_[name];
       expect("unrouted event ahead of the archive", number_of(key) > cut_.state.archived_through(),
              0);
     }));
     expect("unrouted rows", count, cut_.state.unrouted_count());
+    for (const auto& [name, row] : cut_.adapters) {
+      expect("unrouted rows owed to " + name, owed_[name], row.owed());
+    }
     return {};
   }
 
@@ -288,6 +301,7 @@ class Recount {
     uint64_t bytes = 0;
   };
   std::map<std::string, LeftOut> left_out_;
+  std::map<std::string, uint64_t> owed_;
   std::map<uint32_t, uint64_t> staged_;
   std::map<uint32_t, uint64_t> quarantined_;
   std::vector<std::string> differences_;

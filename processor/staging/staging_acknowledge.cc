@@ -48,7 +48,10 @@ Status Staging::acknowledge(const std::string& name, uint64_t batch, const std::
     status = settle_replay(name, *adapter, changes);
   } else if (seal.is_release()) {
     status = settle_release(name, *adapter, changes);
+  } else if (seal.is_owed()) {
+    status = settle_owed(name, *adapter, changes);
   } else {
+    row.set_newest_acked(std::max(row.newest_acked(), last_of(seal)));
     row.set_cursor(std::max(last_of(seal), seal.passed_through()));
     row.set_filtered_ahead(row.filtered_ahead() - seal.filtered_count());
     row.set_filtered_ahead_bytes(row.filtered_ahead_bytes() - seal.filtered_bytes());
@@ -318,8 +321,7 @@ Status Staging::overtake(const std::string& name, uint64_t target, uint64_t targ
   skipped.set_last_sequence(target);
   skipped.set_event_count(count);
   // A released event has bytes of its own, which deletion does not reach; it waits for a replay.
-  const bool is_behind =
-      adapter.sealed && (adapter.sealed->row.is_release() || adapter.sealed->row.is_replay());
+  const bool is_behind = adapter.sealed && is_behind_cursor(adapter.sealed->row);
   if (adapter.sealed && !is_behind) {
     row.set_overtaken_batch(adapter.sealed->batch);
     row.set_overtaken_digest(adapter.sealed->row.digest());

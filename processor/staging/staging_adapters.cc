@@ -1,6 +1,8 @@
 // The required set: durable, compared with the configuration, changed only by audited commands.
+#include <algorithm>
 #include <ctime>
 
+#include "base/fault_point.h"
 #include "base/log.h"
 #include "processor/staging/keys.h"
 #include "processor/staging/staging.h"
@@ -36,10 +38,10 @@ Result<std::vector<std::string>> Staging::reconcile(
     if (found != adapters_.end()) {
       const bool is_required = found->second.row.required();
       if (is_required && !settings.required()) {
-        return failed_precondition(
-            "the configuration makes adapter '" + name +
-            "' optional, but the staging store has it as required: make it optional with "
-            "'verbatimctl adapters' first");
+        sentences.push_back("adapter '" + name +
+                            "' is required in staging although the configuration says optional: "
+                            "nothing is deleted before it acknowledges; put required = true into "
+                            "the configuration, or make it optional with 'verbatimctl adapters'");
       }
       if (!is_required && settings.required()) {
         sentences.push_back("adapter '" + name +
@@ -74,7 +76,9 @@ Result<std::vector<std::string>> Staging::reconcile(
   }
   if (!changes.adapters.empty()) {
     Status status = commit(changes, /*is_synced=*/true);
+    FAULT_POINT("processor.filter_set_before_rows");
     if (status.ok()) status = apply_new_filters();
+    if (status.ok()) status = apply_new_routes();
     if (status.ok()) status = settle_quarantined();
     if (!status.ok()) return spoil(status);
   }
@@ -86,6 +90,12 @@ Status Staging::add_adapter(const v1::AdapterSettings& settings, Changes& change
   ASSIGN_OR_RETURN(const uint64_t cursor, start_cursor(settings));
   v1::AdapterRow& row = adapters_[name].row;
   row.set_required(settings.required());
+  row.set_is_route_new(settings.required() && state_.unrouted_count() > 0);
+  if (settings.start() == "now") row.set_takes_from_unix_ns(options_.clock->unix_now_ns());
+  if (settings.start() == "time") {
+    ASSIGN_OR_RETURN(const int64_t start_unix_ns, parse_start_time(settings.start_time()));
+    row.set_takes_from_unix_ns(start_unix_ns);
+  }
   row.set_start_sequence(cursor + 1);
   row.set_cursor(cursor);
   row.set_last_acked_digest(no_digest());
@@ -108,7 +118,7 @@ Status Staging::add_adapter(const v1::AdapterSettings& settings, Changes& change
   return put_audit(audit, changes.writes);
 }
 
-// What is archived already is no longer given to anyone.
+// What is archived already is no longer given to anyone; what is unrouted is owed, see route_all().
 Result<uint64_t> Staging::start_cursor(const v1::AdapterSettings& settings) const {
   if (settings.start() == "now") return state_.last_sequence();
   if (settings.start() != "time") return state_.archived_through();
@@ -127,7 +137,8 @@ Result<uint64_t> Staging::start_cursor(const v1::AdapterSettings& settings) cons
   return cursor;
 }
 
-Status Staging::update_adapter(const v1::UpdateAdapterRequest& request, const std::string& peer) {
+Status Staging::update_adapter(const v1::UpdateAdapterRequest& request,
+                               const base::Caller& caller) {
   static const std::map<int, std::string> kActions = {
       {v1::UpdateAdapterRequest::ACTION_MAKE_REQUIRED, "required"},
       {v1::UpdateAdapterRequest::ACTION_MAKE_OPTIONAL, "optional"},
@@ -143,7 +154,8 @@ Status Staging::update_adapter(const v1::UpdateAdapterRequest& request, const st
   audit.set_action(action->second);
   audit.set_adapter(request.adapter());
   audit.set_reason(request.reason());
-  audit.set_peer(peer);
+  audit.set_peer(caller.peer);
+  audit.set_user(caller.user);
   audit.set_last_sequence(adapter->row.cursor());
   Changes before(*store_);
   RETURN_IF_ERROR(put_audit(audit, before.writes));
@@ -152,6 +164,7 @@ Status Staging::update_adapter(const v1::UpdateAdapterRequest& request, const st
   if (status.ok()) status = change_adapter(request, changes);
   if (status.ok()) status = advance_archive(changes);
   if (status.ok()) status = commit(changes, /*is_synced=*/true);
+  if (status.ok()) status = apply_new_routes();
   if (!status.ok()) return spoil(status);
   LOG_INFO("an adapter was changed adapter={} action={}", request.adapter(), action->second);
   return {};
@@ -166,6 +179,10 @@ Status Staging::change_adapter(const v1::UpdateAdapterRequest& request, Changes&
   changes.adapters.insert(name);
   switch (request.action()) {
     case v1::UpdateAdapterRequest::ACTION_MAKE_REQUIRED:
+      if (!row.required()) {
+        row.set_is_route_new(state_.unrouted_count() > 0);
+        row.set_not_owed_through(std::max(row.cursor(), state_.archived_through()));
+      }
       row.set_required(true);
       break;
     case v1::UpdateAdapterRequest::ACTION_MAKE_OPTIONAL:
@@ -183,6 +200,23 @@ Status Staging::change_adapter(const v1::UpdateAdapterRequest& request, Changes&
 
 // Its quarantine stays: what it holds has nowhere else to be seen.
 Status Staging::remove_adapter(const std::string& name, Changes& changes) {
+  RETURN_IF_ERROR(route_all(name, /*is_withdrawn=*/true));
+  Status parsed;
+  const auto start = adapters_.at(name).row.start_sequence();
+  RETURN_IF_ERROR(
+      store_->for_each(Family::kQuarantine, named_key(name, 0), [&](auto key, auto value) {
+        if (name_of(key) != name) return false;
+        v1::QuarantineRow row;
+        parsed = parse_row(value, "quarantine", row);
+        if (!parsed.ok()) return false;
+        // An adapter that gets this name later has not rejected it.
+        row.set_was_owed(false);
+        if (number_of(key) < start) {
+          changes.writes.put(Family::kQuarantine, key, row);
+        }
+        return true;
+      }));
+  RETURN_IF_ERROR(parsed);
   adapters_.erase(name);
   changes.writes.remove(Family::kAdapters, name);
   return store_->for_each(Family::kSeals, named_key(name, 0), [&](auto key, auto) {

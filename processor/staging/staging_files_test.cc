@@ -88,7 +88,7 @@ TEST_F(StagingFilesTest, AnEventInQuarantineNamesItsFilesUntilItIsReleasedAndAck
   request.set_adapter("xml");
   request.set_all(true);
   request.set_reason("mended");
-  ASSERT_TRUE(staging_->release(request, "peer"));
+  ASSERT_TRUE(staging_->release(request, {"peer", "user"}));
   EXPECT_EQ(unnamed(), (Set{b_, c_}));
   archive_all();
   EXPECT_EQ(unnamed(), (Set{a_, b_, c_}));

@@ -1,6 +1,7 @@
 // Filters of adapters: which events they leave out, and what no required adapter takes.
 #include <algorithm>
 
+#include "base/fault_point.h"
 #include "base/log.h"
 #include "processor/staging/keys.h"
 #include "processor/staging/staging.h"
@@ -14,7 +15,7 @@ constexpr size_t kWriteMaxCount = 4'096;
 
 // What was chosen for a batch under way is not chosen again.
 uint64_t chosen_through(const v1::AdapterRow& row, const std::optional<SealedBatch>& sealed) {
-  if (!sealed || sealed->row.is_release() || sealed->row.is_replay()) return row.cursor();
+  if (!sealed || is_behind_cursor(sealed->row)) return row.cursor();
   return std::max(last_of(sealed->row), sealed->row.passed_through());
 }
 
@@ -59,6 +60,7 @@ Status Staging::set_filter(const std::string& name, const v1::AdapterFilter& fil
   }
   *row.mutable_filter() = filter;
   row.set_is_filter_new(true);
+  row.set_is_route_new(row.required() && state_.unrouted_count() > 0);
   adapter.selector = EventSelector(filter);
   changes.adapters.insert(name);
   return {};
@@ -121,6 +123,7 @@ Status Staging::apply_new_filter(const std::string& name) {
   row.set_is_filter_new(false);
   adapter.interval.reset();
   rows->adapters.insert(name);
+  FAULT_POINT("processor.filter_rows_before_counts");
   LOG_INFO("the filter of an adapter is in force adapter={} from={} left_out={}", name, passed + 1,
            ahead.count - filtered_in(adapter.sealed));
   return commit(*rows, /*is_synced=*/true);

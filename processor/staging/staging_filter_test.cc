@@ -70,6 +70,7 @@ TEST(EventSelector, EachListThatIsNotEmptyMustHaveSomethingThatFits) {
   };
   EXPECT_TRUE(with([](auto& one) { one.set_conversations(0, "Legal [1]"); }));
   EXPECT_TRUE(with([](auto& one) { one.set_domains(0, "corp.x"); }));
+  EXPECT_TRUE(with([](auto& one) { one.set_domains(0, "Corp.X"); })) << "as people write it";
   EXPECT_FALSE(with([](auto& one) { one.set_conversations(0, "legal-?"); }));
   EXPECT_FALSE(with([](auto& one) { one.set_kinds(0, "joined"); }));
   EXPECT_FALSE(with([](auto& one) { one.set_sources(0, "t"); }));
@@ -163,7 +164,7 @@ TEST_F(StagingFilterTest, APlaceOfARemovedFilterMeansNothingToTheNext) {
   v1::UpdateAdapterRequest remove;
   remove.set_adapter("old");
   remove.set_action(v1::UpdateAdapterRequest::ACTION_REMOVE);
-  ASSERT_TRUE(staging_->update_adapter(remove, "test").ok());
+  ASSERT_TRUE(staging_->update_adapter(remove, {"test", "user"}).ok());
   reconcile({adapter("all", true), adapter("new", true, {"b"})});
   EXPECT_EQ(members(*seal("new")), (std::vector<uint64_t>{2}));
   check_accounting();

@@ -45,15 +45,17 @@ bool Staging::is_held(const v1::Envelope& envelope) const {
 
 Result<v1::HoldInfo> Staging::add_hold(const v1::AddHoldRequest& request,
                                        const base::Caller& caller) {
-  RETURN_IF_ERROR(check_hold_filter(request.filter()));
+  v1::HoldFilter filter = request.filter();
+  filter.set_person(typed_address(filter.person()));
+  filter.set_room(typed_room(filter.room()));
+  RETURN_IF_ERROR(check_hold_filter(filter));
   if (request.reason().empty()) return invalid_argument("a hold needs a reason");
   base::MutexLock lock(mutex_);
   RETURN_IF_ERROR(fatal_);
   const uint64_t number = state_.last_hold() + 1;
-  RETURN_IF_ERROR(
-      audit_first(audit_row("hold added", number, request.filter(), request.reason(), caller)));
+  RETURN_IF_ERROR(audit_first(audit_row("hold added", number, filter, request.reason(), caller)));
   v1::HoldRow row;
-  *row.mutable_filter() = request.filter();
+  *row.mutable_filter() = std::move(filter);
   row.set_reason(request.reason());
   row.set_since_unix_ns(options_.clock->unix_now_ns());
   row.set_peer(caller.peer);
@@ -232,14 +234,15 @@ void Staging::keep(uint64_t sequence, std::string stored_event, uint32_t source_
   changes.writes.put(Family::kKept, number_key(sequence), row);
 }
 
-// A copy in quarantine is about to go. Where deletion has passed the event it is the last one but
-// for what is kept already.
-Status Staging::keep_leaving(uint64_t sequence, const v1::QuarantineRow& row, Changes& changes) {
+// A copy in quarantine or in `unrouted` is about to go. Where deletion has passed the event it is
+// the last one but for what is kept already.
+Status Staging::keep_leaving(uint64_t sequence, const std::string& stored_event,
+                             uint32_t source_ref, Changes& changes) {
   if (holds_.empty() || sequence > state_.deleted_through()) return {};
   ASSIGN_OR_RETURN(const auto kept, store_->load(Family::kKept, number_key(sequence)));
   if (kept) return {};
-  ASSIGN_OR_RETURN(const OpenedEvent event, open_event(row.stored_event()));
-  if (is_held(event.envelope)) keep(sequence, row.stored_event(), row.source_ref(), changes);
+  ASSIGN_OR_RETURN(const OpenedEvent event, open_event(stored_event));
+  if (is_held(event.envelope)) keep(sequence, stored_event, source_ref, changes);
   return {};
 }
 

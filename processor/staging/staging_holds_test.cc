@@ -107,6 +107,31 @@ TEST_F(StagingHoldsTest, AHoldNeedsAReasonAndSomethingToHold) {
   EXPECT_EQ(staging_->release_hold(request, {}).error().code(), StatusCode::kNotFound);
 }
 
+// A hold that covers nothing because of a capital would be found out too late.
+TEST_F(StagingHoldsTest, AHoldTakesAddressesAsPeopleWriteThem) {
+  hold_room("Held@X/Nick");
+  v1::HoldFilter person;
+  person.set_person("Alice@X/Phone");
+  const auto info = add(person);
+  ASSERT_TRUE(info);
+  EXPECT_EQ(info->filter().person(), "alice@x/Phone");
+  v1::Envelope said = test_envelope(v1::EVENT_KIND_MESSAGE_POSTED, "free@x", "alice@x");
+  EXPECT_TRUE(covers(info->filter(), said));
+  said.mutable_actor()->set_normalised("alice@x/Phone");
+  EXPECT_TRUE(covers(info->filter(), said)) << "an occupant whose address is hidden";
+  said.mutable_actor()->set_normalised("alice@x/Other");
+  EXPECT_FALSE(covers(info->filter(), said));
+  stage({queue_.post("held@x"), queue_.post("free@x")});
+  archive_all();
+  EXPECT_EQ(kept_count(), 1);
+  EXPECT_EQ(typed_room("Source-1"), "Source-1") << "no address, but the name of a source";
+  EXPECT_EQ(typed_room("A@x B@x"), "a@x b@x") << "the two of a direct conversation";
+  EXPECT_EQ(typed_room("B@x/phone A@x/Desk"), "a@x b@x") << "in whatever order";
+  EXPECT_EQ(typed_room("MA-CHAN://Example.com/4F-A"), "ma-chan://example.com/4f-a")
+      << "a room whose address is a URI";
+  EXPECT_EQ(typed_room("x://A@b/C"), "x://a@b/c");
+}
+
 TEST_F(StagingHoldsTest, TheLastCopyThatLeavesQuarantineIsKeptForAHold) {
   stage(queue_.posts(3, "held@x"));
   const auto batch = seal("xml");
@@ -117,7 +142,7 @@ TEST_F(StagingHoldsTest, TheLastCopyThatLeavesQuarantineIsKeptForAHold) {
   again.set_adapter("xml");
   again.set_all(true);
   again.set_reason("mended");
-  ASSERT_TRUE(staging_->release(again, "peer"));
+  ASSERT_TRUE(staging_->release(again, {"peer", "user"}));
   archive_all();
   EXPECT_EQ(kept_count(), 1);
   check_accounting();

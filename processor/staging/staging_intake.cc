@@ -1,5 +1,8 @@
 // Intake: messages of a queue become events of the store, in one synced write.
 #include <algorithm>
+#include <optional>
+#include <string_view>
+#include <unordered_set>
 
 #include "base/log.h"
 #include "processor/staging/keys.h"
@@ -13,7 +16,7 @@ constexpr size_t kConversationNamesMaxCount = 100'000;
 
 // Of the rows that they become, roughly.
 size_t size_of(const std::vector<v1::QueueMessage>& messages) {
-  constexpr size_t kRowsBytes = 320;
+  constexpr size_t kRowsBytes = 256;
   size_t bytes = 4'096;
   for (const v1::QueueMessage& message : messages) {
     bytes += message.envelope().size() + message.body().size() + kRowsBytes;
@@ -43,25 +46,33 @@ Result<StageOutcome> Staging::stage_locked(const std::string& queue,
   RETURN_IF_ERROR(expire_source_keys(2 * messages.size() + 16, now_unix_ns, changes));
   Queue& taken = queues_[queue];
   enter_numbering(taken, queue, log_id, changes);
-  std::set<std::string> fresh_keys;
-  for (v1::QueueMessage& message : messages) {
+  ASSIGN_OR_RETURN(std::vector<std::optional<v1::SourceKeyRow>> known, load_source_keys(messages));
+  // Most messages are of the source of the one before them.
+  std::string_view last_source;
+  uint32_t reference = 0;
+  std::unordered_set<std::string_view> fresh_keys;
+  fresh_keys.reserve(messages.size());
+  for (size_t i = 0; i < messages.size(); ++i) {
+    v1::QueueMessage& message = messages[i];
     if (is_taken(taken, message.lookup_id())) {
       ++outcome.known_count;
       continue;
     }
-    const uint32_t reference = source_ref(queue, message.source());
+    if (reference == 0 || message.source() != last_source) {
+      reference = source_ref(queue, message.source());
+      last_source = message.source();
+    }
     take_position(taken, queue, message, reference, changes);
-    const std::string source_key = message.source_key();
-    ASSIGN_OR_RETURN(const bool is_repeat,
-                     is_known_key(source_key, fresh_keys, now_unix_ns, changes));
-    if (is_repeat) {
+    const std::string& source_key = message.source_key();
+    if (fresh_keys.contains(source_key) ||
+        is_known_key(source_key, known[i], now_unix_ns, changes)) {
       ++outcome.repeat_count;
       auto& counters = sources_.at(reference);
       counters.set_repeats(counters.repeats() + 1);
       continue;
     }
     store_event(queue, message, reference, changes, outcome);
-    if (!source_key.empty()) fresh_keys.insert(source_key);
+    if (!source_key.empty()) fresh_keys.insert(source_key);  // the message keeps it
   }
   const bool is_news = outcome.known_count < messages.size();
   RETURN_IF_ERROR(commit(changes, is_news));
@@ -173,30 +184,37 @@ void Staging::stamp(const Queue& queue, uint32_t reference, uint64_t source_coun
   changes.sources.insert(reference);
 }
 
-Result<bool> Staging::is_known_key(const std::string& key, const std::set<std::string>& fresh,
-                                   int64_t now_unix_ns, Changes& changes) {
-  if (key.empty()) return false;
-  if (fresh.contains(key)) return true;
-  v1::SourceKeyRow row;
-  ASSIGN_OR_RETURN(const bool is_stored, store_->load(Family::kSourceKeys, key, row));
-  if (!is_stored) return false;
-  const auto window = std::chrono::nanoseconds(options_.source_key_window).count();
-  if (now_unix_ns - row.staged_unix_ns() <= window) {
-    // Known for another window from now, so that a redelivery of this repeat is known, too.
-    changes.writes.remove(Family::kSourceKeyOrder, number_key(row.sequence()));
-    put_source_key(key, row.sequence(), now_unix_ns, changes);
-    return true;
+Result<std::vector<std::optional<v1::SourceKeyRow>>> Staging::load_source_keys(
+    const std::vector<v1::QueueMessage>& messages) const {
+  std::vector<std::string_view> keys;
+  keys.reserve(messages.size());
+  for (const v1::QueueMessage& message : messages) keys.emplace_back(message.source_key());
+  ASSIGN_OR_RETURN(const auto values, store_->load_all(Family::kSourceKeys, keys));
+  std::vector<std::optional<v1::SourceKeyRow>> rows(keys.size());
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (!values[i]) continue;
+    RETURN_IF_ERROR(parse_row(*values[i], "source_keys", rows[i].emplace()));
   }
-  // Out of the window: the key begins anew, so its old place in the order must not expire it.
-  changes.writes.remove(Family::kSourceKeyOrder, number_key(row.sequence()));
-  return false;
+  return rows;
+}
+
+bool Staging::is_known_key(const std::string& key, const std::optional<v1::SourceKeyRow>& row,
+                           int64_t now_unix_ns, Changes& changes) {
+  if (!row) return false;
+  const auto window = std::chrono::nanoseconds(options_.source_key_window).count();
+  // Where it is out of the window the key begins anew, so its old place must not expire it.
+  changes.writes.remove(Family::kSourceKeyOrder, number_key(row->sequence()));
+  if (now_unix_ns - row->staged_unix_ns() > window) return false;
+  // Known for another window from now, so that a redelivery of this repeat is known, too.
+  put_source_key(key, row->sequence(), now_unix_ns, changes);
+  return true;
 }
 
 void Staging::store_event(const std::string& queue, v1::QueueMessage& message, uint32_t reference,
                           Changes& changes, StageOutcome& outcome) {
   const int64_t now_unix_ns = options_.clock->unix_now_ns();
   const uint64_t sequence = state_.last_sequence() + 1;
-  const std::string source_key = message.source_key();
+  const std::string& source_key = message.source_key();
   const uint64_t lookup_id = message.lookup_id();
   Intake intake = read_message(queue, message, now_unix_ns);
   if (intake.is_undecodable) {
@@ -234,8 +252,7 @@ void Staging::store_event(const std::string& queue, v1::QueueMessage& message, u
   const std::string key = number_key(sequence);
   changes.writes.put(Family::kEvents, key, std::string_view(bytes));
   changes.writes.put(Family::kIndex, key, std::string_view(encode_index(index)));
-  changes.writes.put(Family::kConversationEvents,
-                     named_key(intake.envelope.conversation_key(), sequence), std::string_view());
+  changes.conversations[intake.envelope.conversation_key()].push_back(sequence);
   if (!source_key.empty()) put_source_key(source_key, sequence, now_unix_ns, changes);
   auto& counters = sources_.at(reference);
   counters.set_staged(counters.staged() + 1);

@@ -54,13 +54,19 @@ v1::EventInfo describe_found(const OpenedEvent& event, size_t size_bytes,
 
 Result<v1::ListStagedResponse> Staging::list_staged(const v1::ListStagedRequest& request) const {
   RETURN_IF_ERROR(fatal());
+  v1::StagedFilter filter = request.filter();
+  filter.set_person(typed_address(filter.person()));
+  filter.set_room(typed_room(filter.room()));
+  if (filter.to_unix_ns() != 0 && filter.to_unix_ns() <= filter.from_unix_ns()) {
+    return invalid_argument("the time ends before it begins");
+  }
   const auto holds = hold_filters();
   const int max_count = std::clamp(request.max_count(), 0, kListMaxCount);
   v1::ListStagedResponse response;
   uint64_t looked_at = 0;
   Status parsed;
-  RETURN_IF_ERROR(for_each_event(
-      request.from_sequence(), request.filter().room(), [&](const FoundEvent& found) {
+  RETURN_IF_ERROR(
+      for_each_event(request.from_sequence(), filter.room(), [&](const FoundEvent& found) {
         if (looked_at++ == kLookMaxCount ||
             (max_count > 0 && response.events_size() == max_count)) {
           response.set_next_sequence(found.sequence);
@@ -69,9 +75,9 @@ Result<v1::ListStagedResponse> Staging::list_staged(const v1::ListStagedRequest&
         const auto event = open_event(found.stored_event);
         parsed = event.error();
         if (!parsed.ok()) return false;
-        if (!matches(request.filter(), event->envelope)) return true;
+        if (!matches(filter, event->envelope)) return true;
         v1::EventInfo info = describe_found(*event, found.stored_event.size(), found.place, holds);
-        if (request.filter().is_held() && info.holds().empty()) return true;
+        if (filter.is_held() && info.holds().empty()) return true;
         response.set_match_count(response.match_count() + 1);
         response.set_match_bytes(response.match_bytes() + info.bytes());
         if (max_count > 0) *response.add_events() = std::move(info);
@@ -113,6 +119,37 @@ Result<v1::ShowEventResponse> Staging::show_event(const v1::ShowEventRequest& re
   return response;
 }
 
+Status Staging::for_each_opened(uint64_t from, const std::string& conversation,
+                                const VisitOpened& visit) const {
+  Status parsed;
+  RETURN_IF_ERROR(for_each_event(from, conversation, [&](const FoundEvent& found) {
+    const auto event = open_event(found.stored_event);
+    parsed = event.error();
+    if (parsed.ok()) visit(*event, found);
+    return parsed.ok();
+  }));
+  return parsed;
+}
+
+// One pass over the whole store, which is why it must not be too large. A message and all that
+// tells of it are in one conversation, so that its index serves for the rest.
+Result<std::set<std::string>> Staging::conversations_of_message(const std::string& id) const {
+  const StagingCounts all = counts();
+  const uint64_t count =
+      all.staged_count + all.kept_count + all.unrouted_count + all.quarantined_count;
+  if (count > options_.trace_max_count) {
+    return failed_precondition("the store has " + std::to_string(count) +
+                               " events, and more than " +
+                               std::to_string(options_.trace_max_count) +
+                               " are not looked through for a message: name its room (--room)");
+  }
+  MessageTrace trace(id, "");
+  trace.begin_pass();
+  RETURN_IF_ERROR(
+      for_each_opened(1, "", [&](const OpenedEvent& event, auto&) { trace.look_at(event); }));
+  return trace.conversations();
+}
+
 Result<v1::TraceMessageResponse> Staging::trace_message(const v1::TraceMessageRequest& request,
                                                         const base::Caller& caller) {
   if (request.id().empty()) return invalid_argument("which message? its id is missing");
@@ -120,30 +157,28 @@ Result<v1::TraceMessageResponse> Staging::trace_message(const v1::TraceMessageRe
     return invalid_argument("reading content needs a reason");
   }
   const auto holds = hold_filters();
-  MessageTrace trace(request.id(), request.conversation());
+  const std::string room = typed_room(request.conversation());
+  std::set<std::string> conversations{room};
+  if (room.empty()) {
+    ASSIGN_OR_RETURN(conversations, conversations_of_message(request.id()));
+  }
+  MessageTrace trace(request.id(), room);
   while (!trace.is_settled()) {
     trace.begin_pass();
-    Status parsed;
-    RETURN_IF_ERROR(for_each_event(1, request.conversation(), [&](const FoundEvent& found) {
-      const auto event = open_event(found.stored_event);
-      parsed = event.error();
-      if (parsed.ok()) trace.look_at(*event);
-      return parsed.ok();
-    }));
-    RETURN_IF_ERROR(parsed);
+    for (const std::string& conversation : conversations) {
+      RETURN_IF_ERROR(for_each_opened(
+          1, conversation, [&](const OpenedEvent& event, auto&) { trace.look_at(event); }));
+    }
   }
   if (trace.is_empty()) return not_found("the store has no event of this message");
-  Status parsed;
-  RETURN_IF_ERROR(
-      for_each_event(trace.first_sequence(), request.conversation(), [&](const FoundEvent& found) {
-        const auto event = open_event(found.stored_event);
-        parsed = event.error();
-        if (!parsed.ok()) return false;
-        if (!trace.has(*event)) return true;
-        trace.take(*event, describe_found(*event, found.stored_event.size(), found.place, holds));
-        return true;
-      }));
-  RETURN_IF_ERROR(parsed);
+  for (const std::string& conversation : conversations) {
+    RETURN_IF_ERROR(for_each_opened(
+        trace.first_sequence(), conversation, [&](const OpenedEvent& event, const auto& found) {
+          // Copies come of all conversations.
+          if (event.envelope.conversation_key() != conversation || !trace.has(event)) return;
+          trace.take(event, describe_found(event, found.stored_event.size(), found.place, holds));
+        }));
+  }
   v1::TraceMessageResponse response = trace.finish(request.with_content());
   if (!request.with_content()) return response;
   base::MutexLock lock(mutex_);

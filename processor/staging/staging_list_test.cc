@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include "processor/staging/conversation_rows.h"
+#include "processor/staging/keys.h"
 #include "processor/staging/staging.h"
 #include "tests/support/staging_fixture.h"
 
@@ -104,6 +106,23 @@ class StagingListTest : public StagingFixture {
 };
 
 using Strings = std::vector<std::string>;
+
+TEST_F(StagingListTest, AStoreThatIsTooLargeToBeLookedThroughAsksForTheRoom) {
+  options_.trace_max_count = 3;
+  open();
+  post("a@x", "m1", "first");
+  edit("a@x", "e1", "m1", "second");
+  post("b@x", "m2", "another's");
+  EXPECT_EQ(versions_of(trace("m1")), (Strings{"1:first", "2:second"}));
+  post("b@x", "m3", "one too many");
+  v1::TraceMessageRequest request;
+  request.set_id("m1");
+  const auto refused = staging_->trace_message(request, {});
+  EXPECT_EQ(refused.error().code(), StatusCode::kFailedPrecondition);
+  EXPECT_NE(refused.error().message().find("--room"), std::string::npos);
+  request.set_conversation("room@x");
+  EXPECT_EQ(staging_->trace_message(request, {})->events_size(), 2);
+}
 
 TEST_F(StagingListTest, EachVersionOfAMessageEditedTwiceAndDeletedIsReconstructed) {
   post("a@x", "m1", "first");
@@ -238,8 +257,59 @@ TEST_F(StagingListTest, FiltersCountWhatMatchesAndPartsGoOnWhereTheLastOneEnded)
   const auto counted = list(filter, 0);
   EXPECT_EQ(counted.events_size(), 0);
   EXPECT_EQ(counted.match_count(), 3);
+  filter.set_room("Even@X");
+  EXPECT_EQ(list(filter).match_count(), 3) << "however its case is written";
   filter.add_kinds(v1::EVENT_KIND_JOINED);
   EXPECT_EQ(list(filter).match_count(), 0);
+  v1::ListStagedRequest backwards;
+  backwards.mutable_filter()->set_from_unix_ns(20);
+  backwards.mutable_filter()->set_to_unix_ns(10);
+  EXPECT_EQ(staging_->list_staged(backwards).error().code(), StatusCode::kInvalidArgument);
+}
+
+// One write makes one row of a room, of all its events.
+TEST_F(StagingListTest, ARoomIsListedFromAnyEventOfAWriteAndFromBehindDeletion) {
+  std::vector<v1::QueueMessage> messages;
+  for (int i = 0; i < 4; ++i) {
+    messages.push_back(queue_.post("room@x"));
+    messages.push_back(queue_.post("other@x"));
+  }
+  stage(messages);
+  stage({queue_.post("room@x")});
+  v1::StagedFilter filter;
+  filter.set_room("room@x");
+  const auto numbers = [&](uint64_t from, int max_count = 100) {
+    std::vector<uint64_t> listed;
+    const v1::ListStagedResponse response = list(filter, max_count, from);
+    for (const auto& event : response.events()) listed.push_back(event.sequence());
+    return listed;
+  };
+  using Numbers = std::vector<uint64_t>;
+  EXPECT_EQ(numbers(0), (Numbers{1, 3, 5, 7, 9}));
+  EXPECT_EQ(numbers(4), (Numbers{5, 7, 9}));
+  EXPECT_EQ(numbers(7), (Numbers{7, 9}));
+  EXPECT_EQ(numbers(1, 2), (Numbers{1, 3}));
+  // Deletion ends in the middle of both rows.
+  ASSERT_TRUE(acknowledge("xml", *seal("xml", 5)).ok());
+  EXPECT_EQ(numbers(0), (Numbers{7, 9}));
+  check_accounting();
+  open();
+  EXPECT_EQ(numbers(0), (Numbers{7, 9}));
+  check_accounting();
+}
+
+TEST_F(StagingListTest, EveryDamagedRowOfARoomIsRefused) {
+  const std::string key = named_key("room@x", 9);
+  const std::string sound = encode_earlier({2, 5, 9});
+  ASSERT_TRUE(sequences_of(key, sound));
+  EXPECT_EQ(*sequences_of(key, sound), (std::vector<uint64_t>{2, 5, 9}));
+  EXPECT_EQ(*sequences_of(key, ""), (std::vector<uint64_t>{9})) << "as in format 2";
+  for (size_t size = 1; size < sound.size(); ++size) {
+    EXPECT_EQ(sequences_of(key, sound.substr(0, size)).has_value(), size % 4 == 0) << size;
+  }
+  EXPECT_FALSE(sequences_of(key, std::string(4, '\0'))) << "the last one itself";
+  EXPECT_FALSE(sequences_of(key, std::string("\x09\0\0\0", 4))) << "before the first event";
+  EXPECT_FALSE(sequences_of(key, sound.substr(4) + sound.substr(0, 4))) << "not ascending";
 }
 
 TEST_F(StagingListTest, CopiesInQuarantineAndForHoldsAreListedOnceAndInOrder) {

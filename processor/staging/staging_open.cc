@@ -7,8 +7,9 @@
 namespace verbatim::processor {
 namespace {
 
-// 2: rows of file_names for every event of the store.
-constexpr uint32_t kFormatVersion = 2;
+// 2: rows of file_names for every event of the store. 3: rows of conversation_events may be of more
+// than one event; those of format 2 are of one. 4: batches of what was unrouted.
+constexpr uint32_t kFormatVersion = 4;
 constexpr std::string_view kFormatKey = "format";
 
 // Refuses what a newer program has written; gives the format, 0 for a store that is new.
@@ -47,6 +48,7 @@ Result<std::unique_ptr<Staging>> Staging::open(const StagingOptions& options) {
     // What a crash between two steps has left to do.
     base::MutexLock lock(staging->mutex_);
     RETURN_IF_ERROR(staging->apply_new_filters());
+    RETURN_IF_ERROR(staging->apply_new_routes());
     RETURN_IF_ERROR(staging->settle_quarantined());
     RETURN_IF_ERROR(staging->delete_archived_locked());
   }
@@ -147,7 +149,7 @@ Status Staging::load_quarantine() {
           adapter->second.quarantined_ahead.insert(sequence);
         }
         if (adapter != adapters_.end() && row.is_released() &&
-            sequence >= adapter->second.row.start_sequence()) {
+            (sequence >= adapter->second.row.start_sequence() || row.was_owed())) {
           adapter->second.released.insert(sequence);
         }
         return true;

@@ -23,7 +23,7 @@ std::vector<v1::AdapterInfo> Staging::adapters() const {
     info.set_last_sequence(state_.last_sequence());
     info.set_pending_count(static_cast<int64_t>(state_.last_sequence() - row.cursor() -
                                                 adapter.quarantined_ahead.size() -
-                                                row.filtered_ahead()));
+                                                row.filtered_ahead() + row.owed()));
     info.set_filtered_count(static_cast<int64_t>(row.filtered()));
     info.set_pending_bytes(static_cast<int64_t>(state_.total_bytes() - row.cursor_bytes() -
                                                 row.filtered_ahead_bytes()));
@@ -120,7 +120,7 @@ std::vector<std::string> Staging::notices() const {
   if (state_.unrouted_count() > 0) {
     sentences.push_back(std::to_string(state_.unrouted_count()) +
                         " events are unrouted: no required adapter's filter takes them, so they "
-                        "stay in staging");
+                        "stay in staging until one does and has acknowledged them");
   }
   for (const auto& [name, adapter] : adapters_) {
     if (adapter.row.is_paused() && adapter.row.rejected_in_a_row() == 0) {

@@ -21,6 +21,7 @@ Result<bool> Staging::replace(const std::string& name, uint64_t batch,
 
   const bool is_release = rejected.row.is_release();
   const bool is_replay = rejected.row.is_replay();
+  const bool is_owed = rejected.row.is_owed();
   std::map<uint64_t, std::string> named;
   for (const Rejected& one : culprits) {
     if (is_member(rejected.row, one.sequence)) named.emplace(one.sequence, one.reason);
@@ -34,11 +35,17 @@ Result<bool> Staging::replace(const std::string& name, uint64_t batch,
   if (is_replay) replan_replay(*adapter, rejected, named);
   for (const auto& [sequence, why] : named) {
     if (is_replay) break;  // it took effect once: it is only left out
+    const Rejected one{sequence, why};
     const Status status = is_release ? keep_quarantined(name, *adapter, rejected, why, changes)
-                                     : quarantine(name, *adapter, batch, {sequence, why}, changes);
+                          : is_owed  ? quarantine_owed(name, *adapter, batch, one, changes)
+                                     : quarantine(name, *adapter, batch, one, changes);
     if (!status.ok()) return spoil(status);
   }
-  if (!is_release && !is_replay) plan_again(*adapter, rejected, /*is_halved=*/named.empty());
+  if (!is_release && !is_replay) {
+    auto& plan = is_owed ? *adapter->row.mutable_owed_plan() : *adapter->row.mutable_plan();
+    plan_again(plan, rejected, /*is_halved=*/named.empty());
+    if (is_owed && adapter->row.owed() == 0) plan.Clear();
+  }
   v1::AuditRow audit;
   audit.set_action("batch replaced");
   audit.set_adapter(name);
@@ -89,7 +96,8 @@ Status Staging::quarantine(const std::string& name, Adapter& adapter, uint64_t b
 }
 
 // Replaces the front of the plan, which the rejected batch was sealed from, if there was one.
-void Staging::plan_again(Adapter& adapter, const SealedBatch& rejected, bool is_halved) {
+void Staging::plan_again(google::protobuf::RepeatedPtrField<v1::PlannedBatch>& plan,
+                         const SealedBatch& rejected, bool is_halved) {
   const auto members = members_of(rejected.row);
   std::vector<v1::PlannedBatch> parts;
   const auto add_part = [&](uint64_t first, uint64_t last) {
@@ -106,11 +114,10 @@ void Staging::plan_again(Adapter& adapter, const SealedBatch& rejected, bool is_
   } else {
     add_part(members.front(), members.back());
   }
-  auto* plan = adapter.row.mutable_plan();
-  const std::vector<v1::PlannedBatch> rest(plan->begin() + (plan->empty() ? 0 : 1), plan->end());
-  plan->Clear();
-  for (auto& part : parts) *plan->Add() = std::move(part);
-  for (const auto& part : rest) *plan->Add() = part;
+  const std::vector<v1::PlannedBatch> rest(plan.begin() + (plan.empty() ? 0 : 1), plan.end());
+  plan.Clear();
+  for (auto& part : parts) *plan.Add() = std::move(part);
+  for (const auto& part : rest) *plan.Add() = part;
 }
 
 // Moves cursors past what is quarantined, then the archive's front. Written only if it changes

@@ -105,7 +105,7 @@ TEST_F(StagingRejectTest, ManyRejectsInARowPauseTheAdapterUntilItIsResumed) {
   v1::UpdateAdapterRequest request;
   request.set_adapter("xml");
   request.set_action(v1::UpdateAdapterRequest::ACTION_RESUME);
-  ASSERT_TRUE(staging_->update_adapter(request, "test").ok());
+  ASSERT_TRUE(staging_->update_adapter(request, {"test", "user"}).ok());
   EXPECT_FALSE(staging_->pending("xml")->is_paused);
   check_accounting();
 }

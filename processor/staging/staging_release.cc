@@ -31,7 +31,7 @@ Result<v1::QuarantineRow> Staging::load_quarantined(const std::string& name,
 }
 
 Result<uint64_t> Staging::release(const v1::ReleaseQuarantineRequest& request,
-                                  const std::string& peer) {
+                                  const base::Caller& caller) {
   base::MutexLock lock(mutex_);
   RETURN_IF_ERROR(fatal_);
   const std::string& name = request.adapter();
@@ -45,7 +45,8 @@ Result<uint64_t> Staging::release(const v1::ReleaseQuarantineRequest& request,
   audit.set_action("released");
   audit.set_adapter(name);
   audit.set_reason(request.reason());
-  audit.set_peer(peer);
+  audit.set_peer(caller.peer);
+  audit.set_user(caller.user);
   audit.set_first_sequence(*chosen.begin());
   audit.set_last_sequence(*chosen.rbegin());
   audit.set_event_count(chosen.size());
@@ -62,20 +63,25 @@ Result<std::set<uint64_t>> Staging::choose_released(
   const uint64_t start = adapter.row.start_sequence();
   std::set<uint64_t> chosen;
   for (const uint64_t sequence : request.sequences()) {
-    RETURN_IF_ERROR(load_quarantined(request.adapter(), sequence).error());
-    if (sequence < start) {
+    ASSIGN_OR_RETURN(const v1::QuarantineRow row, load_quarantined(request.adapter(), sequence));
+    if (sequence < start && !row.was_owed()) {
       return invalid_argument("an earlier adapter of this name had rejected it sequence=" +
                               std::to_string(sequence));
     }
     chosen.insert(sequence);
   }
   if (request.all()) {
-    RETURN_IF_ERROR(store_->for_each(Family::kQuarantine, named_key(request.adapter(), start),
-                                     [&](auto key, auto) {
+    Status parsed;
+    RETURN_IF_ERROR(store_->for_each(Family::kQuarantine, named_key(request.adapter(), 0),
+                                     [&](auto key, auto value) {
                                        if (name_of(key) != request.adapter()) return false;
-                                       chosen.insert(number_of(key));
-                                       return true;
+                                       v1::QuarantineRow row;
+                                       parsed = parse_row(value, "quarantine", row);
+                                       if (number_of(key) >= start || row.was_owed())
+                                         chosen.insert(number_of(key));
+                                       return parsed.ok();
                                      }));
+    RETURN_IF_ERROR(parsed);
   }
   std::erase_if(chosen, [&](uint64_t one) { return adapter.released.contains(one); });
   return chosen;
@@ -124,9 +130,12 @@ Result<Staging::Draft> Staging::draft_release(const std::string& name, const Ada
   return plan;
 }
 
-Result<std::vector<std::string>> Staging::load_bodies(const std::string& name, bool is_release,
+Result<std::vector<std::string>> Staging::load_bodies(const std::string& name,
+                                                      const v1::SealRow& seal,
                                                       const std::vector<uint64_t>& members) const {
-  if (!is_release) return load_events(members);
+  if (seal.is_replay()) return load_replayed(members);
+  if (seal.is_owed()) return load_owed(seal, members);
+  if (!seal.is_release()) return load_events(members);
   ASSIGN_OR_RETURN(v1::QuarantineRow row, load_quarantined(name, members.front()));
   return std::vector<std::string>{std::move(*row.mutable_stored_event())};
 }
@@ -136,7 +145,7 @@ Result<std::vector<std::string>> Staging::load_bodies(const std::string& name, b
 Status Staging::settle_release(const std::string& name, Adapter& adapter, Changes& changes) {
   const uint64_t sequence = first_of(adapter.sealed->row);
   ASSIGN_OR_RETURN(const v1::QuarantineRow row, load_quarantined(name, sequence));
-  RETURN_IF_ERROR(keep_leaving(sequence, row, changes));
+  RETURN_IF_ERROR(keep_leaving(sequence, row.stored_event(), row.source_ref(), changes));
   changes.writes.remove(Family::kQuarantine, named_key(name, sequence));
   adapter.released.erase(sequence);
   adapter.row.set_quarantined(adapter.row.quarantined() - 1);
@@ -153,7 +162,13 @@ Status Staging::settle_release(const std::string& name, Adapter& adapter, Change
     if (finals != final_counts_.end() && --finals->second > 0) return {};
     if (finals != final_counts_.end()) final_counts_.erase(finals);
     counters.set_quarantined(counters.quarantined() - 1);
-    counters.set_archived(counters.archived() + 1);
+    // It may be owed to others still.
+    ASSIGN_OR_RETURN(const auto unrouted, store_->load(Family::kUnrouted, number_key(sequence)));
+    if (unrouted) {
+      counters.set_staged(counters.staged() + 1);
+    } else {
+      counters.set_archived(counters.archived() + 1);
+    }
   }
   changes.sources.insert(row.source_ref());
   return {};

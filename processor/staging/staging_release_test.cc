@@ -32,7 +32,7 @@ class StagingReleaseTest : public StagingFixture {
     for (const uint64_t one : sequences) request.add_sequences(one);
     request.set_all(sequences.empty());
     request.set_reason("a newer version reads it");
-    return staging_->release(request, "somebody");
+    return staging_->release(request, {"somebody", "user"});
   }
   // archived, quarantined, staged of the one source.
   std::vector<uint64_t> states() {
@@ -173,7 +173,7 @@ TEST_F(StagingReleaseTest, WhatIsNotThereIsNotReleasedNorAnythingElse) {
   EXPECT_EQ(release("nobody", {2}).error().code(), StatusCode::kNotFound);
   v1::ReleaseQuarantineRequest neither;
   neither.set_adapter("xml");
-  EXPECT_EQ(staging_->release(neither, "").error().code(), StatusCode::kInvalidArgument);
+  EXPECT_EQ(staging_->release(neither, {"", "user"}).error().code(), StatusCode::kInvalidArgument);
   EXPECT_FALSE(staging_->pending("xml")->has_released);
   EXPECT_EQ(*release("csv", {}), 0U);
 }
@@ -187,7 +187,7 @@ TEST_F(StagingReleaseTest, WhatAnEarlierAdapterHadRejectedIsNotGivenToALaterOne)
   v1::UpdateAdapterRequest remove;
   remove.set_adapter("extra");
   remove.set_action(v1::UpdateAdapterRequest::ACTION_REMOVE);
-  ASSERT_TRUE(staging_->update_adapter(remove, "").ok());
+  ASSERT_TRUE(staging_->update_adapter(remove, {"", "user"}).ok());
   configure({{"xml", true}, {"csv", true}, {"extra", false}});
   EXPECT_EQ(release("extra", {2}).error().code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(*release("extra", {}), 0U);
@@ -218,12 +218,12 @@ TEST_F(StagingReleaseTest, APausedAdapterStaysPausedUntilItIsResumed) {
   v1::UpdateAdapterRequest change;
   change.set_adapter("xml");
   change.set_action(v1::UpdateAdapterRequest::ACTION_PAUSE);
-  ASSERT_TRUE(staging_->update_adapter(change, "somebody").ok());
+  ASSERT_TRUE(staging_->update_adapter(change, {"somebody", "user"}).ok());
   reopen();
   EXPECT_TRUE(staging_->pending("xml")->is_paused);
   EXPECT_FALSE(staging_->pending("csv")->is_paused);
   change.set_action(v1::UpdateAdapterRequest::ACTION_RESUME);
-  ASSERT_TRUE(staging_->update_adapter(change, "somebody").ok());
+  ASSERT_TRUE(staging_->update_adapter(change, {"somebody", "user"}).ok());
   EXPECT_FALSE(staging_->pending("xml")->is_paused);
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/fault_point.h"
 #include "base/log.h"
 #include "processor/staging/event_info.h"
 #include "processor/staging/keys.h"
@@ -21,6 +22,15 @@ v1::AuditRow audit_row(const v1::ReplayAdapterRequest& request, const base::Call
   row.set_peer(caller.peer);
   row.set_user(caller.user);
   return row;
+}
+
+void tell_counts(const v1::Replay& replay, v1::AuditRow& row) {
+  std::string detail = "events given: " + std::to_string(replay.given_count()) + " of at most " +
+                       std::to_string(replay.announced_count());
+  if (!replay.left_out().empty()) {
+    detail += ", left out, rejected: " + std::to_string(replay.left_out_size());
+  }
+  row.set_detail(detail);
 }
 
 bool is_left_out(const v1::Replay& replay, uint64_t sequence) {
@@ -69,15 +79,18 @@ Result<v1::ReplayAdapterResponse> Staging::replay(const v1::ReplayAdapterRequest
   audit.set_event_count(static_cast<uint64_t>(reach.event_count));
   audit.set_batch(row.last_acked_batch());
   RETURN_IF_ERROR(audit_first(std::move(audit)));
+  FAULT_POINT("processor.replay_audited_before_begun");
   Changes changes(*store_);
   changes.adapters.insert(request.adapter());
   v1::Replay& replay = *row.mutable_replay();
   replay.set_replay_of(row.last_acked_batch());
   replay.set_since_unix_ns(options_.clock->unix_now_ns());
+  replay.set_announced_count(static_cast<uint64_t>(reach.event_count));
   v1::PlannedBatch& part = *replay.add_parts();
   part.set_first_sequence(reach.first);
   part.set_last_sequence(reach.last);
   if (Status status = commit(changes, /*is_synced=*/true); !status.ok()) return spoil(status);
+  FAULT_POINT("processor.replay_begun");
   LOG_INFO("a replay begins adapter={} first={} last={} event_count={}", request.adapter(),
            reach.first, reach.last, reach.event_count);
   return response;
@@ -87,7 +100,9 @@ Result<v1::ReplayAdapterResponse> Staging::end_replay(const v1::ReplayAdapterReq
                                                       const base::Caller& caller) {
   v1::AdapterRow& row = adapters_.at(request.adapter()).row;
   if (!row.has_replay()) return not_found("no replay of this adapter is under way");
-  RETURN_IF_ERROR(audit_first(audit_row(request, caller, "replay ended")));
+  v1::AuditRow audit = audit_row(request, caller, "replay ended");
+  tell_counts(row.replay(), audit);
+  RETURN_IF_ERROR(audit_first(std::move(audit)));
   Changes changes(*store_);
   changes.adapters.insert(request.adapter());
   row.clear_replay();
@@ -184,21 +199,26 @@ bool Staging::add_replayed(const v1::Replay& replay, uint64_t sequence, uint64_t
   return true;
 }
 
-Status Staging::draft_kept(const Adapter& adapter, const BatchLimits& limits, Draft& plan) const {
+Result<bool> Staging::draft_kept(const Adapter& adapter, const BatchLimits& limits,
+                                 Draft& plan) const {
   const v1::Replay& replay = adapter.row.replay();
+  bool has_room = true;
   Status parsed;
   const uint64_t first = replay.parts(0).first_sequence();
   RETURN_IF_ERROR(store_->for_each(Family::kKept, number_key(first), [&](auto key, auto value) {
+    if (number_of(key) > replay.parts(0).last_sequence()) return false;
     v1::KeptRow row;
     parsed = parse_row(value, "kept", row);
     if (!parsed.ok()) return false;
     const auto event = open_event(row.stored_event());
     parsed = event.error();
     if (parsed.ok() && !adapter.selector.takes(event->envelope)) return true;
-    return parsed.ok() && add_replayed(replay, number_of(key), row.stored_event().size(),
-                                       event->envelope.schema_revision(), limits, plan);
+    has_room = parsed.ok() && add_replayed(replay, number_of(key), row.stored_event().size(),
+                                           event->envelope.schema_revision(), limits, plan);
+    return has_room;
   }));
-  return parsed;
+  RETURN_IF_ERROR(parsed);
+  return has_room;
 }
 
 Result<Staging::Draft> Staging::draft_replay(const Adapter& adapter,
@@ -210,12 +230,10 @@ Result<Staging::Draft> Staging::draft_replay(const Adapter& adapter,
   const v1::Replay& replay = adapter.row.replay();
   if (replay.parts().empty()) return plan;
   plan.replaces = replay.parts(0).replaces();
-  RETURN_IF_ERROR(draft_kept(adapter, limits, plan));
-  // A full batch ends before what is not deleted; else all copies of the part are in it.
-  const bool is_full = plan.members.size() >= limits.events_max_count ||
-                       plan.body_bytes >= limits.max_bytes || plan.is_adapter_too_old;
+  // The part goes on behind the last member: events may follow only when all its copies are in.
+  ASSIGN_OR_RETURN(const bool has_room, draft_kept(adapter, limits, plan));
+  if (!has_room) return plan;
   const uint64_t first = std::max(replay.parts(0).first_sequence(), state_.deleted_through() + 1);
-  if (is_full) return plan;
   Status decoded;
   RETURN_IF_ERROR(store_->for_each(Family::kIndex, number_key(first), [&](auto key, auto value) {
     const auto index = decode_index(value);
@@ -267,9 +285,8 @@ Status Staging::finish_part(const std::string& name, v1::AdapterRow& row, Change
   v1::AuditRow audit;
   audit.set_action("replay ended");
   audit.set_adapter(name);
-  audit.set_reason("everything was given");
-  audit.set_event_count(static_cast<uint64_t>(row.replay().left_out_size()));
-  audit.set_detail(row.replay().left_out().empty() ? "" : "events left out: rejected");
+  audit.set_reason("nothing is left of it");
+  tell_counts(row.replay(), audit);
   row.clear_replay();
   LOG_INFO("a replay is done adapter={}", name);
   return put_audit(audit, changes.writes);
@@ -279,6 +296,8 @@ Status Staging::settle_replay(const std::string& name, Adapter& adapter, Changes
   v1::AdapterRow& row = adapter.row;
   row.set_replayed(row.replayed() + adapter.sealed->row.event_count());
   if (row.replay().parts().empty()) return {};  // ended meanwhile
+  row.mutable_replay()->set_given_count(row.replay().given_count() +
+                                        adapter.sealed->row.event_count());
   v1::PlannedBatch& part = *row.mutable_replay()->mutable_parts(0);
   part.set_first_sequence(last_of(adapter.sealed->row) + 1);
   part.clear_replaces();

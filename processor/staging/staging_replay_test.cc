@@ -50,6 +50,11 @@ class StagingReplayTest : public StagingFixture {
     return given;
   }
   bool has_replay() { return staging_->pending("xml")->has_replay; }
+  std::string last_audit_detail() {
+    const auto listed = staging_->audit({});
+    EXPECT_TRUE(listed) << listed.error().to_string();
+    return listed && !listed->entries().empty() ? listed->entries().rbegin()->detail() : "";
+  }
   using Sequences = std::vector<uint64_t>;
   TestQueue queue_;
 };
@@ -140,6 +145,63 @@ TEST_F(StagingReplayTest, CopiesKeptForHoldsAreReachedToo) {
   EXPECT_TRUE(staging_->holds()->holds().empty()) << "nothing is left of it";
   EXPECT_EQ(take_replay(), (Sequences{4, 5})) << "the other copy went with its hold";
   check_accounting();
+}
+
+// A copy that waits for the next batch must not be passed by an event that fits into this one.
+TEST_F(StagingReplayTest, NothingOvertakesACopyThatDoesNotFit) {
+  v1::AddHoldRequest hold;
+  hold.mutable_filter()->set_room("held@x");
+  hold.set_reason("case 1");
+  ASSERT_TRUE(staging_->add_hold(hold, {}));
+  stage({queue_.post("held@x"), queue_.post("held@x", std::string(5'000, 'x')),
+         queue_.post("held@x")});
+  take_all("xml");
+  take_all("csv");
+  stage(queue_.posts(2));
+  take_all("xml");
+  ASSERT_TRUE(replay(1));
+  BatchLimits small;
+  small.is_replay = true;
+  small.max_bytes = 2'000;
+  std::vector<uint64_t> given;
+  while (has_replay()) {
+    const auto outcome = staging_->seal("xml", small);
+    ASSERT_TRUE(outcome && outcome->batch);
+    for (const uint64_t one : members_of(outcome->batch->seal.row)) given.push_back(one);
+    ASSERT_TRUE(acknowledge("xml", *outcome->batch).ok());
+  }
+  EXPECT_EQ(given, (Sequences{1, 2, 3, 4, 5}));
+  EXPECT_EQ(last_audit_detail(), "events given: 5 of at most 5");
+  check_accounting();
+}
+
+TEST_F(StagingReplayTest, NothingOvertakesACopyThatTheAdapterIsTooOldFor) {
+  BatchLimits newest;
+  newest.schema_revision = v1::SCHEMA_REVISION_CURRENT + 1;
+  const auto take = [&](const std::string& adapter) {
+    const auto outcome = staging_->seal(adapter, newest);
+    ASSERT_TRUE(outcome && outcome->batch);
+    ASSERT_TRUE(acknowledge(adapter, *outcome->batch).ok());
+  };
+  v1::AddHoldRequest hold;
+  hold.mutable_filter()->set_room("held@x");
+  hold.set_reason("case 1");
+  ASSERT_TRUE(staging_->add_hold(hold, {}));
+  auto envelope = testing::test_envelope(v1::EVENT_KIND_MESSAGE_POSTED, "held@x");
+  envelope.set_schema_revision(newest.schema_revision);
+  stage({queue_.post("held@x"), queue_.make(envelope)});
+  take("xml");
+  take("csv");
+  stage(queue_.posts(1));
+  take("xml");
+  ASSERT_TRUE(replay(1));
+  const auto first = seal_replay();
+  EXPECT_EQ(members_of(first->seal.row), (Sequences{1}));
+  ASSERT_TRUE(acknowledge("xml", *first).ok());
+  newest.is_replay = true;
+  const auto second = staging_->seal("xml", newest);
+  ASSERT_TRUE(second && second->batch);
+  EXPECT_EQ(members_of(second->batch->seal.row), (Sequences{2, 3}));
 }
 
 TEST_F(StagingReplayTest, ASealedReplayIsTheSameAfterReopening) {

@@ -1,6 +1,7 @@
 // Sealing: which events, which bytes, which digest; and reading a sealed batch again.
 #include <algorithm>
 
+#include "base/fault_point.h"
 #include "base/log.h"
 #include "processor/staging/event_info.h"
 #include "processor/staging/keys.h"
@@ -32,13 +33,13 @@ Result<Pending> Staging::pending(const std::string& name) const {
   pending.sealed = adapter->sealed;
   pending.is_paused = adapter->row.is_paused();
   pending.has_plan = adapter->row.plan_size() > 0;
+  pending.has_owed = adapter->row.owed() > 0 && !pending.has_plan;
   pending.has_released = next_released(*adapter) != 0;
   pending.has_replay = adapter->row.has_replay();
-  const bool is_behind =
-      adapter->sealed && !adapter->sealed->row.is_release() && !adapter->sealed->row.is_replay();
+  const bool is_ahead = adapter->sealed && !is_behind_cursor(adapter->sealed->row);
   uint64_t position = adapter->row.cursor();
   LeftOut left_out{adapter->row.filtered_ahead(), adapter->row.filtered_ahead_bytes()};
-  if (is_behind) {
+  if (is_ahead) {
     const v1::SealRow& seal = adapter->sealed->row;
     position = std::max(last_of(seal), seal.passed_through());
     left_out.count -= seal.filtered_count();
@@ -65,8 +66,10 @@ Result<Pending> Staging::pending(const std::string& name) const {
 Result<SealOutcome> Staging::seal(const std::string& name, const BatchLimits& limits) {
   BatchLimits bounded = limits;
   while (true) {
-    if (limits.run_interval.count() > 0 && !limits.is_replay)
+    if (limits.run_interval.count() > 0 && !limits.is_replay) {
       RETURN_IF_ERROR(plan_interval(name, bounded));
+      FAULT_POINT("processor.interval_planned_before_seal");
+    }
     uint64_t too_many_count = 0;
     ASSIGN_OR_RETURN(SealOutcome outcome, seal_once(name, bounded, too_many_count));
     if (too_many_count == 0) return outcome;
@@ -80,12 +83,16 @@ Result<SealOutcome> Staging::seal_once(const std::string& name, const BatchLimit
   {
     base::MutexLock lock(mutex_);
     RETURN_IF_ERROR(fatal_);
-    ASSIGN_OR_RETURN(const Adapter* adapter, find_adapter(name));
+    ASSIGN_OR_RETURN(Adapter * adapter, find_adapter(name));
     if (adapter->sealed) {
       return failed_precondition("a batch is under way adapter=" + name +
                                  " batch=" + std::to_string(adapter->sealed->batch));
     }
-    const uint64_t released = limits.is_replay ? 0 : next_released(*adapter);
+    if (!limits.is_replay && adapter->row.owed() > 0 && adapter->row.plan_size() == 0) {
+      ASSIGN_OR_RETURN(plan, draft_owed(name, *adapter, limits));
+    }
+    const bool is_owed = !plan.members.empty() || plan.is_adapter_too_old;
+    const uint64_t released = limits.is_replay || is_owed ? 0 : next_released(*adapter);
     if (released != 0) {
       ASSIGN_OR_RETURN(plan, draft_release(name, *adapter, released));
     }
@@ -98,7 +105,7 @@ Result<SealOutcome> Staging::seal_once(const std::string& name, const BatchLimit
     }
     // An older instance of the adapter may not understand what a newer one has rejected.
     const bool is_other = plan.members.empty() || plan.schema_revision > limits.schema_revision;
-    if (is_other && !limits.is_replay) {
+    if (is_other && !limits.is_replay && !is_owed) {
       ASSIGN_OR_RETURN(plan, draft(*adapter, limits));
     }
   }
@@ -106,8 +113,12 @@ Result<SealOutcome> Staging::seal_once(const std::string& name, const BatchLimit
   outcome.is_adapter_too_old = plan.is_adapter_too_old;
   if (plan.members.empty()) return outcome;
   // Stored events never change, so their bytes are read without the mutex.
-  auto read = plan.is_replay ? load_replayed(plan.members)
-                             : load_bodies(name, plan.is_release, plan.members);
+  v1::SealRow place;
+  place.set_is_replay(plan.is_replay);
+  place.set_is_release(plan.is_release);
+  place.set_is_owed(plan.is_owed);
+  place.set_late_below(plan.late_below);
+  auto read = load_bodies(name, place, plan.members);
   if (read.error().code() == StatusCode::kNotFound) return aborted(read.error().message());
   ASSIGN_OR_RETURN(auto events, std::move(read));
   SliceBuilder slices;
@@ -277,7 +288,9 @@ Result<std::shared_ptr<const LoadedBatch>> Staging::seal_draft(const std::string
   row.set_schema_revision(plan.schema_revision);
   row.set_is_release(plan.is_release);
   row.set_is_replay(plan.is_replay);
-  if (!plan.is_release && !plan.is_replay) {
+  row.set_is_owed(plan.is_owed);
+  row.set_late_below(plan.late_below);
+  if (!is_behind_cursor(row)) {
     row.set_passed_through(plan.passed_through);
     row.set_filtered_count(plan.left_out.count);
     row.set_filtered_bytes(plan.left_out.bytes);
@@ -313,9 +326,7 @@ Result<std::shared_ptr<const LoadedBatch>> Staging::load_sealed(const std::strin
     loaded->seal = *adapter->sealed;
   }
   const std::vector<uint64_t> members = members_of(loaded->seal.row);
-  auto events = loaded->seal.row.is_replay()
-                    ? load_replayed(members)
-                    : load_bodies(name, loaded->seal.row.is_release(), members);
+  auto events = load_bodies(name, loaded->seal.row, members);
   if (events.error().code() == StatusCode::kNotFound) {
     base::MutexLock lock(mutex_);
     ASSIGN_OR_RETURN(const Adapter* adapter, find_adapter(name));

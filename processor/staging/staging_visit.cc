@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 
+#include "processor/staging/conversation_rows.h"
 #include "processor/staging/keys.h"
 #include "processor/staging/staging.h"
 
@@ -161,17 +162,23 @@ Status Staging::for_each_event(uint64_t from, const std::string& conversation,
         [&](auto key, auto value) { return visit_staged(number_of(key), value); }, &view));
     return failed;
   }
+  const auto visit_one = [&](uint64_t sequence) {
+    const auto bytes = store_->load(Family::kEvents, number_key(sequence));
+    failed = bytes.error();
+    if (failed.ok() && !*bytes) {
+      failed = data_loss("staging: an event is missing sequence=" + std::to_string(sequence));
+    }
+    return failed.ok() && visit_staged(sequence, **bytes);
+  };
   RETURN_IF_ERROR(store_->for_each(
       Family::kConversationEvents, named_key(conversation, from),
-      [&](auto key, auto) {
+      [&](auto key, auto value) {
         if (name_of(key) != conversation) return false;
-        const auto bytes = store_->load(Family::kEvents, number_key(number_of(key)));
-        failed = bytes.error();
-        if (failed.ok() && !*bytes) {
-          failed =
-              data_loss("staging: an event is missing sequence=" + std::to_string(number_of(key)));
-        }
-        return failed.ok() && visit_staged(number_of(key), **bytes);
+        const auto sequences = sequences_of(key, value);
+        failed = sequences.error();
+        if (!failed.ok()) return false;
+        const auto first = std::lower_bound(sequences->begin(), sequences->end(), from);
+        return std::all_of(first, sequences->end(), visit_one);
       },
       &view));
   return failed;

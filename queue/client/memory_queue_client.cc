@@ -110,7 +110,8 @@ Result<Lease> MemoryQueueClient::receive(const ReceiveOptions& options) {
     lease = core_->take(this, {.max_count = options.max_count,
                                .max_bytes = options.max_bytes,
                                .lease = options.lease,
-                               .lookup_id = options.lookup_id});
+                               .lookup_id = options.lookup_id,
+                               .behind = options.behind_lease_ids});
     return lease.id != 0 || options.lookup_id != 0;
   };
   for (auto left = options.wait;; left -= kLook) {

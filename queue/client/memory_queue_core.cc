@@ -71,22 +71,36 @@ PutOutcome MemoryQueueCore::store(const PutRequest& request) {
   return {.lookup_id = lookup_id, .is_repeat = false, .first_verdict = {}};
 }
 
-std::set<std::string> MemoryQueueCore::leased_keys() const {
-  std::set<std::string> keys;
-  for (const auto& [id, stored] : messages_) {
-    if (stored.is_leased) keys.insert(stored.message.order_key());
+std::set<uint64_t> MemoryQueueCore::held_by(const void* client,
+                                            const std::vector<uint64_t>& lease_ids) const {
+  std::set<uint64_t> held;
+  for (const uint64_t id : lease_ids) {
+    const auto lease = leases_.find(id);
+    if (lease == leases_.end() || lease->second.client != client) continue;
+    held.insert(lease->second.ids.begin(), lease->second.ids.end());
   }
-  return keys;
+  return held;
 }
 
 Lease MemoryQueueCore::take(const void* client, const TakeLimits& limits) {
   expire_leases();
-  std::set<std::string> blocked = leased_keys();
+  const std::set<uint64_t> behind = held_by(client, limits.behind);
+  std::set<std::string> blocked;
+  std::map<std::string, uint64_t> last_held;
+  for (const auto& [id, stored] : messages_) {
+    if (!stored.is_leased) continue;
+    if (!behind.contains(id)) blocked.insert(stored.message.order_key());
+    last_held[stored.message.order_key()] = id;
+  }
   const auto now = clock_.monotonic();
   Lease lease;
   int64_t bytes = 0;
   for (auto& [id, stored] : messages_) {
     if (static_cast<int64_t>(lease.messages.size()) >= limits.max_count) break;
+    if (stored.is_leased || blocked.contains(stored.message.order_key())) continue;
+    // What came back goes out before what is behind it.
+    const auto held = last_held.find(stored.message.order_key());
+    if (held != last_held.end() && id < held->second) blocked.insert(held->first);
     if (blocked.contains(stored.message.order_key())) continue;
     if (stored.not_before > now || (limits.lookup_id != 0 && limits.lookup_id != id)) {
       blocked.insert(stored.message.order_key());

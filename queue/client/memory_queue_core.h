@@ -1,6 +1,7 @@
 // MemoryQueueCore: the messages, leases and rules of the queue in memory; the clients share one.
 //
-// I1 Messages of an order key are in at most one lease; a message that waits out a delay holds back
+// I1 Messages of an order key are in at most one lease, but for who names the leases that it holds;
+// a message that waits out a delay holds back
 //    what is behind it under its key.
 // I2 A message leaves by a commit, or dead: abandoned, or tried (cycles + 1) × (retries + 1) times.
 // Threads: `mutex` is held for every call; `changed` tells of every change.
@@ -49,7 +50,8 @@ class MemoryQueueCore {
     int64_t max_bytes = 0;
     bool is_first_free = true;  // one message is given even if it is beyond max_bytes
     nanoseconds lease{};
-    uint64_t lookup_id = 0;  // not 0: this message alone
+    uint64_t lookup_id = 0;             // not 0: this message alone
+    std::vector<uint64_t> behind = {};  // leases that the client names
   };
   // A lease for this client, or one without messages.
   Lease take(const void* client, const TakeLimits& limits) REQUIRES(mutex);
@@ -94,7 +96,8 @@ class MemoryQueueCore {
   Held* find_lease(const void* client, uint64_t lease_id) REQUIRES(mutex);
   void give_back(uint64_t lookup_id, const Settlement& abort) REQUIRES(mutex);
   void bury(uint64_t lookup_id, v1::EndReason reason, const std::string& detail) REQUIRES(mutex);
-  std::set<std::string> leased_keys() const REQUIRES(mutex);
+  std::set<uint64_t> held_by(const void* client, const std::vector<uint64_t>& lease_ids) const
+      REQUIRES(mutex);
 
   base::Clock& clock_;
   const MemoryQueueSettings settings_;

@@ -33,6 +33,7 @@ class ProducerSession {
 
   // Another client has the name: all puts end, none goes out any more.
   void fence();
+  bool is_refused() const { return obstacle_ != Obstacle::kNone; }
   bool is_fenced() const { return obstacle_ == Obstacle::kFenced; }
   // Puts that were taken over before the obstacle was known end, too.
   void end_puts_if_barred();

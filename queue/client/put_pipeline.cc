@@ -16,6 +16,20 @@ constexpr int64_t kRetryDelayMaxMs = 60'000;
 // Many puts with many deadlines are looked through no more often than this.
 constexpr milliseconds kExpiryStep{2};
 
+// Asking again will not bring another answer.
+bool is_final(v1::RefusalReason reason) {
+  switch (reason) {
+    case v1::REFUSAL_REASON_OUT_OF_SEQUENCE:
+    case v1::REFUSAL_REASON_INVALID:
+    case v1::REFUSAL_REASON_TOO_LARGE:
+    case v1::REFUSAL_REASON_UNKNOWN_QUEUE:
+    case v1::REFUSAL_REASON_NOT_PERMITTED:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 PipelinePut::PipelinePut(const PutRequest& request, nanoseconds until, PutCallback callback,
@@ -76,6 +90,8 @@ std::optional<std::string> PutPipeline::next_frame(nanoseconds now, uint64_t& ne
   if (!is_connected_) return std::nullopt;
   auto batch = std::find_if(in_flight_.begin(), in_flight_.end(),
                             [](const Batch& one) { return !one.is_sent; });
+  // What is stored already is asked about again, but not before its time.
+  if (batch != in_flight_.end() && now < hold_until_) return std::nullopt;
   if (batch == in_flight_.end()) {
     expire(now);
     if (!may_send(now)) return std::nullopt;
@@ -127,7 +143,11 @@ bool PutPipeline::on_reply(const v1::QueueFrame& frame, nanoseconds now) {
   if (it == in_flight_.end()) return false;
   if (it->is_refused) return true;
   if (frame.has_refused()) {
-    on_refused(*it, frame.refused(), now);
+    if (it->is_stored && is_final(frame.refused().reason())) {
+      end_stored(it, frame.refused());
+    } else {
+      on_refused(*it, frame.refused(), now);
+    }
   } else if (frame.has_put_reply() &&
              frame.put_reply().results_size() == static_cast<int>(it->puts.size())) {
     on_results(*it, frame.put_reply());
@@ -206,6 +226,16 @@ void PutPipeline::refuse_for_good(Batch& batch, const Status& error) {
   batch.puts.clear();
 }
 
+// I5: the queue has these puts and will never again say how it answered them.
+void PutPipeline::end_stored(std::deque<Batch>::iterator batch, const v1::Refused& refused) {
+  const Status error(StatusCode::kUnavailable,
+                     std::string(kInDoubt) + ": stored, but its answer was lost and the queue " +
+                         "does not give it again: " + refused.detail());
+  for (PipelinePut& put : batch->puts) end(put, error);
+  in_flight_bytes_ -= batch->bytes;
+  in_flight_.erase(batch);
+}
+
 // I2: once everything in flight is answered, what was refused goes back to what waits.
 void PutPipeline::settle_refusals() {
   if (!is_draining_ || trouble_ != Trouble::kNone) return;
@@ -213,7 +243,12 @@ void PutPipeline::settle_refusals() {
                                        [](const Batch& batch) { return batch.is_refused; });
   if (!is_answered) return;
   is_draining_ = false;
-  take_back(0);
+  size_t stored = 0;
+  while (stored < in_flight_.size() && in_flight_[stored].is_stored) {
+    in_flight_[stored].is_refused = false;
+    in_flight_[stored++].is_sent = false;
+  }
+  take_back(stored);
 }
 
 // Everything from this batch on is known not to be stored.
@@ -257,7 +292,7 @@ void PutPipeline::on_resumed(uint64_t last_sequence) {
   size_t stored = 0;
   while (stored < in_flight_.size() &&
          in_flight_[stored].first_sequence + in_flight_[stored].puts.size() - 1 <= last_sequence) {
-    ++stored;
+    in_flight_[stored++].is_stored = true;
   }
   take_back(stored);
   next_sequence_ = last_sequence + 1;
@@ -320,12 +355,14 @@ std::string PutPipeline::withdrawn() const {
   std::string text(kWithdrawn);
   if (hold_ == Hold::kFull) return text + ": the queue is full";
   if (hold_ == Hold::kPaused) return text + ": the queue is paused";
-  return text + (is_connected_ ? ": not sent in time" : ": the queue service is away");
+  if (is_connected_) return text + ": not sent in time";
+  return text + ": " + (obstacle_.empty() ? "the queue service is away" : obstacle_);
 }
 
 nanoseconds PutPipeline::next_due() const {
   nanoseconds due = next_deadline_;
-  if (is_connected_ && !is_draining_ && !waiting_.empty() && hold_until_ > nanoseconds::zero()) {
+  if (is_connected_ && !is_draining_ && hold_until_ > nanoseconds::zero() &&
+      (!waiting_.empty() || !in_flight_.empty())) {
     due = std::min(due, hold_until_);
   }
   return due;

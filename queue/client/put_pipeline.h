@@ -7,6 +7,8 @@
 //    refused goes back to the front of what waits.
 // I3 Every put ends exactly once, see QueueClient I3.
 // I4 An answer that belongs to nothing in flight, or to what is answered already, changes nothing.
+// I5 What the queue has said that it has is never sent under another number nor forgotten; where it
+//    will not say again how it answered, the put ends in doubt.
 // Threads: one at a time.
 #pragma once
 
@@ -92,6 +94,8 @@ class PutPipeline {
   enum class Hold { kNone, kFull, kPaused };
   Hold hold() const { return hold_; }
 
+  // Why nothing can be sent, for those that end meanwhile; empty: the service is away.
+  void set_obstacle(std::string why) { obstacle_ = std::move(why); }
   // Ends puts past their deadline.
   void expire(std::chrono::nanoseconds now);
   // Ends all with `code`: in flight "in doubt", the rest "withdrawn".
@@ -126,7 +130,8 @@ class PutPipeline {
     size_t bytes = 0;
     std::chrono::nanoseconds sent{};
     bool is_refused = false;
-    bool is_sent = true;  // false: waits to be sent again
+    bool is_sent = true;     // false: waits to be sent again
+    bool is_stored = false;  // the queue has said so; only its answer is wanted
   };
 
   bool may_send(std::chrono::nanoseconds now) const;
@@ -137,6 +142,7 @@ class PutPipeline {
   void on_results(Batch& batch, const v1::PutReply& reply);
   void on_refused(Batch& batch, const v1::Refused& refused, std::chrono::nanoseconds now);
   void refuse_for_good(Batch& batch, const Status& error);
+  void end_stored(std::deque<Batch>::iterator batch, const v1::Refused& refused);
   void settle_refusals();
   void take_back(size_t first_batch);
   void end(PipelinePut& put, Result<PutOutcome> outcome);
@@ -146,6 +152,7 @@ class PutPipeline {
   size_t in_flight_max_count_;
   size_t credit_bytes_ = std::numeric_limits<size_t>::max();
   bool is_connected_ = false;
+  std::string obstacle_;
   uint64_t epoch_ = 0;
   uint64_t next_sequence_ = 1;
   Trouble trouble_ = Trouble::kNone;

@@ -95,6 +95,20 @@ class PutPipelineOfOnesTest : public PutPipelineTest {
   PutPipelineOfOnesTest() : PutPipelineTest(1) {}
 };
 
+TEST_F(PutPipelineTest, AWithdrawnPutSaysWhatKeptItOut) {
+  pipeline_.on_disconnected();
+  const auto withdrawn = [this] {
+    pipeline_.add(PipelinePut(PutRequest(), now_, {}, {}));
+    pipeline_.expire(now_);
+    std::vector<PutPipeline::Ended> all;
+    pipeline_.take_ended(all);
+    return all.at(0).outcome.error().message();
+  };
+  EXPECT_EQ(withdrawn(), "withdrawn: the queue service is away");
+  pipeline_.set_obstacle("the queue service does not know our key");
+  EXPECT_EQ(withdrawn(), "withdrawn: the queue service does not know our key");
+}
+
 TEST_F(PutPipelineTest, PutsTravelTogetherOnceTheyAreAsManyAsThoseInFlight) {
   put("a");
   EXPECT_THAT(send(), ElementsAre("1:a"));
@@ -205,6 +219,44 @@ TEST_F(PutPipelineTest, AnInDoubtPutThatWasNotStoredIsWithdrawnAfterTheLoss) {
   EXPECT_THAT(ends(), ElementsAre("late a=DEADLINE_EXCEEDED"));
   put("b");
   EXPECT_THAT(send(), ElementsAre("1:b"));
+}
+
+// Its number is used up: under the next put it would be answered as the stored one's repeat.
+TEST_F(PutPipelineOfOnesTest, AStoredPutThatIsRefusedAfterALossEndsInDoubtAndKeepsItsNumber) {
+  for (const auto reason : {v1::REFUSAL_REASON_TOO_LARGE, v1::REFUSAL_REASON_UNKNOWN_QUEUE,
+                            v1::REFUSAL_REASON_NOT_PERMITTED, v1::REFUSAL_REASON_OUT_OF_SEQUENCE}) {
+    pipeline_.on_opened(5);
+    frames_.clear();
+    put("a");
+    ASSERT_THAT(send(), ElementsAre("1:a"));
+    pipeline_.on_disconnected();
+    pipeline_.on_resumed(1);
+    ASSERT_THAT(send(), ElementsAre("1:a"));
+    refuse(1, reason);
+    EXPECT_THAT(ends(), ElementsAre("a=UNAVAILABLE?")) << v1::RefusalReason_Name(reason);
+    put("b");
+    EXPECT_THAT(send(), ElementsAre("2:b")) << v1::RefusalReason_Name(reason);
+    answer(2);
+    EXPECT_THAT(ends(), ElementsAre("b=2"));
+  }
+}
+
+TEST_F(PutPipelineOfOnesTest, AStoredPutWhoseAnswerHasToWaitKeepsItsNumberPastItsDeadline) {
+  put("a", now_ + milliseconds(500));
+  send();
+  pipeline_.on_disconnected();
+  pipeline_.on_resumed(1);
+  ASSERT_THAT(send(), ElementsAre("1:a"));
+  refuse(1, v1::REFUSAL_REASON_STOPPING);
+  EXPECT_THAT(send(), IsEmpty()) << "not at once";
+  now_ += milliseconds(1'000);
+  put("b");
+  EXPECT_THAT(send(), ElementsAre("1:a", "2:b"));
+  answer(2);
+  answer(3);
+  const auto all = ends();
+  EXPECT_THAT(all, testing::Contains("b=2"));
+  EXPECT_THAT(all, testing::Not(testing::Contains("a=DEADLINE_EXCEEDED"))) << "it is stored";
 }
 
 TEST_F(PutPipelineTest, OneBadMessageOfABatchIsFoundAndTheRestStored) {

@@ -80,6 +80,10 @@ Result<PutOutcome> QueueClient::put_and_wait(PutRequest request, nanoseconds dea
   return waiter.wait();
 }
 
+std::future<Result<Lease>> QueueClient::receive_later(const ReceiveOptions& options) {
+  return std::async(std::launch::async, [this, options] { return receive(options); });
+}
+
 Status QueueClient::settle_and_wait(Settlement settlement) {
   Waiter<Status> waiter;
   RETURN_IF_ERROR(settle(std::move(settlement), waiter.callback()));

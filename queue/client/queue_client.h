@@ -11,7 +11,8 @@
 //    caller; they must not block and may call all that does not: put, settle, extend, subscribe,
 //    unsubscribe, state. None runs after stop() has returned.
 // I5 What a consumer has not committed is given out again, in order, with a higher delivery count.
-//    Messages of one order key are never in two leases at once, and never overtake each other.
+//    Messages of one order key are never in two leases at once, and never overtake each other;
+//    but for a consumer that asks for what is behind a lease that it holds.
 // I6 Memory is bounded: puts by bytes, settlements by count, pushed messages by the credit.
 //
 // Life cycle: created connected-or-connecting, used, stop(). docs/formats/frames.md has the frames.
@@ -20,6 +21,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <future>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -72,6 +74,9 @@ struct ReceiveOptions {
   // Not 0: this message alone, if nothing before it in its order key is still in the queue;
   // otherwise no message, at once.
   uint64_t lookup_id = 0;
+  // Leases that this consumer holds: what is behind their messages may come, too. It must end them
+  // first, or take what comes again for what it is. Up to 16.
+  std::vector<uint64_t> behind_lease_ids = {};
 };
 
 struct Lease {
@@ -182,6 +187,9 @@ class QueueClient {
   // Errors: kUnavailable (service away, or connection lost meanwhile: call again), kNotFound (no
   // such queue), kPermissionDenied, kCancelled (stopped).
   virtual Result<Lease> receive(const ReceiveOptions& options) = 0;
+  // The same answer, later; also when the client is stopped. Does not block. Here: by a thread that
+  // waits, and the future's end waits for it.
+  virtual std::future<Result<Lease>> receive_later(const ReceiveOptions& options);
 
   // From now on messages come by themselves, each push a lease of its own, while fewer than the
   // credit are unsettled; a new connection goes on with it. Replaces an earlier subscription.

@@ -109,6 +109,10 @@ Status ZmqQueueClient::call(v1::QueueFrame frame, milliseconds wait, ConsumerCal
 }
 
 Result<Lease> ZmqQueueClient::receive(const ReceiveOptions& options) {
+  return receive_later(options).get();
+}
+
+std::future<Result<Lease>> ZmqQueueClient::receive_later(const ReceiveOptions& options) {
   v1::QueueFrame frame;
   v1::Receive& receive = *frame.mutable_receive();
   receive.set_queue(options_.queue);
@@ -117,11 +121,21 @@ Result<Lease> ZmqQueueClient::receive(const ReceiveOptions& options) {
   receive.set_lease_ms(options.lease.count());
   receive.set_wait_ms(options.wait.count());
   receive.set_lookup_id(options.lookup_id);
-  Waiter<Result<v1::QueueFrame>> waiter;
-  RETURN_IF_ERROR(call(std::move(frame), options.wait, waiter.callback()));
-  ASSIGN_OR_RETURN(v1::QueueFrame answer, waiter.wait());
-  if (!answer.has_receive_reply()) return unavailable("the queue service answered wrongly");
-  return take_lease(*answer.mutable_receive_reply());
+  receive.mutable_behind_lease_ids()->Add(options.behind_lease_ids.begin(),
+                                          options.behind_lease_ids.end());
+  const auto lease = std::make_shared<std::promise<Result<Lease>>>();
+  const Status status =
+      call(std::move(frame), options.wait, [lease](Result<v1::QueueFrame> answer) {
+        if (!answer) {
+          lease->set_value(answer.error());
+        } else if (!answer->has_receive_reply()) {
+          lease->set_value(unavailable("the queue service answered wrongly"));
+        } else {
+          lease->set_value(take_lease(*answer->mutable_receive_reply()));
+        }
+      });
+  if (!status.ok()) lease->set_value(status);
+  return lease->get_future();
 }
 
 Status ZmqQueueClient::settle(Settlement settlement, SettleCallback done) {

@@ -33,6 +33,7 @@ class ZmqQueueClient final : public QueueClient {
 
   Status put(PutRequest request, std::chrono::nanoseconds deadline, PutCallback done) override;
   Result<Lease> receive(const ReceiveOptions& options) override;
+  std::future<Result<Lease>> receive_later(const ReceiveOptions& options) override;
   Status subscribe(const SubscribeOptions& options, LeaseCallback on_lease) override;
   void unsubscribe() override;
   Status settle(Settlement settlement, SettleCallback done) override;
@@ -63,6 +64,7 @@ class ZmqQueueClient final : public QueueClient {
   Status connect();
   void reconnect(std::string_view why);
   void watch();
+  std::string obstacle() const;
   void watch_answers(std::chrono::nanoseconds now);
   uint64_t send_step(v1::QueueFrame frame);
   bool send(std::string frame);
@@ -115,7 +117,7 @@ class ZmqQueueClient final : public QueueClient {
   std::chrono::nanoseconds last_heartbeat_{};
   std::chrono::milliseconds retry_;
   std::chrono::nanoseconds retry_at_{};
-  std::string trouble_ = "no answer yet";
+  std::string trouble_ = "no answer";
   ClientState published_;
   // Kept for their memory.
   std::vector<PipelinePut> puts_;

@@ -21,6 +21,8 @@ constexpr milliseconds kGiveBackWait{100};
 // Of the service's credit, for hello, open and heartbeat.
 constexpr int64_t kCreditReserve = 4;
 
+constexpr std::string_view kNoAnswer = "no answer";
+
 std::string random_bytes(size_t count) {
   std::random_device device;
   std::string bytes;
@@ -189,11 +191,19 @@ void ZmqQueueClient::reconnect(std::string_view why) {
   is_redialling_ = true;
 }
 
+// Why no put can go out, as far as is known.
+std::string ZmqQueueClient::obstacle() const {
+  if (is_known_) return producer_.state().sentence;
+  if (!link_.trouble().empty() || trouble_ == kNoAnswer) return link_.trouble();
+  return "not connected to the queue service: " + trouble_;
+}
+
 // Timers: the next attempt, answers that are overdue, heartbeats.
 void ZmqQueueClient::watch() {
   const auto now = clock_.monotonic();
   if (!is_known_ && socket_) link_.look_at(socket_->link());
   if (!is_known_) consumer_calls_.expire(now, link_.trouble());
+  if (!is_known_ || producer_.is_refused()) pipeline_.set_obstacle(obstacle());
   if (is_redialling_) {
     if (now < retry_at_) return;
     is_redialling_ = false;
@@ -203,7 +213,7 @@ void ZmqQueueClient::watch() {
   // A hello waits for no disk; a producer's step does.
   const nanoseconds patience =
       is_known_ ? options_.answer_timeout : std::max(retry_, kAnxiousInterval);
-  if (step_id_ != 0 && now - step_sent_ > patience) return reconnect("no answer");
+  if (step_id_ != 0 && now - step_sent_ > patience) return reconnect(kNoAnswer);
   if (!is_known_) return;
   if (pipeline_.trouble() == PutPipeline::Trouble::kResync) return reconnect("out of step");
   if (pipeline_.trouble() == PutPipeline::Trouble::kFenced) producer_.fence();

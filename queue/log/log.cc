@@ -367,6 +367,18 @@ Status Log::close() {
   return flush();
 }
 
+bool Log::has_room_to_copy() const {
+  if (can_grow()) return true;
+  // A segment that is being begun has one of the spares, or will take it.
+  const size_t own_count = segments_.contains(end_.generation) ? 0 : 1;
+  const size_t spare_count = files_->spare_count();
+  if (spare_count > own_count + 1) return true;
+  // Copies are dense. A segment more than half full of them could become more than a start can
+  // rewrite (I6), and the start's spare would go.
+  const uint64_t offset = open_ ? open_->position.offset + buffer_->size() : end_.offset;
+  return spare_count == own_count + 1 && offset + group_max_bytes_ <= options_.segment_bytes / 2;
+}
+
 Result<std::string_view> Log::read(LogPosition position, uint64_t payload_size,
                                    std::string& scratch) {
   const uint64_t size = kRecordHeaderSize + payload_size;

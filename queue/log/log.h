@@ -187,9 +187,12 @@ class Log {
   // The same at the end of a clean life: also closes the segment, so that a later start needs not
   // read it in full.
   Status close();
-  // False: the disk takes no more segments. The open one and the reserve are all there is, and both
-  // belong to what takes no new messages.
+  // False: the disk takes no more segments. The open one and the reserves are all there is, and
+  // they belong to what takes no new messages.
   bool can_grow() const { return files_->can_grow(); }
+  // Then copies of messages that end have a share of them: false once nothing is left but the
+  // start's spare and half a segment, which no copy takes from commits and aborts.
+  bool has_room_to_copy() const;
 
   // --- reading and recycling ---
 
@@ -211,7 +214,8 @@ class Log {
   size_t segment_count() const { return segments_.size(); }
   // Whether a segment that is given up may be kept though there are enough spares.
   void keep_one_more_spare(bool is_allowed) { files_->keep_one_more_spare(is_allowed); }
-  // Whether two are kept for what must always fit, as long as the disk has room for them.
+  // Whether two are kept for what must always fit: the start's, and one for commits, aborts and
+  // copies of what ends.
   void keep_second_reserve(bool is_wanted) { files_->keep_second_reserve(is_wanted); }
   // Removes a spare if there are more than spare_count.
   Status drop_surplus_spare() { return files_->drop_surplus_spare(); }

@@ -56,7 +56,8 @@ void SparePool::prepare_next() {
 void SparePool::keep_second_reserve(bool is_wanted) {
   {
     base::MutexLock lock(mutex_);
-    if (std::exchange(has_second_reserve_, is_wanted) == is_wanted) return;
+    const bool is_new = std::exchange(has_second_reserve_, is_wanted) != is_wanted;
+    if (!is_new && !has_failed_) return;
     changed_.notify_all();
   }
   if (!options_.in_background) refill();

@@ -3,7 +3,8 @@
 // There are two by default: the reserve, and one ahead, which is made when it will soon be needed,
 // because a segment that is given up before serves as well. While the disk takes no more, the last
 // one is the reserve: can_grow() is false, and whoever asks it leaves that one to what must always
-// fit; that is above all the start, which needs a segment before it can give one up.
+// fit; that is above all the start, which needs a segment before it can give one up. What else must
+// fit shares what is left of the open segment and the second reserve: Log::has_room_to_copy().
 //
 // I1 A spare in the pool has its whole length and a synced header.
 // I2 `count` are written at the start; later none beyond two, because a burst that has used up the
@@ -12,7 +13,8 @@
 //    from writing a new one each time.
 // I3 With a second reserve there is one more of all that is written, and can_grow() leaves two: a
 //    segment full of new messages may be closed in the moment in which the disk becomes full, and
-//    what is open then must still be followed by one.
+//    what is open then must still be followed by one. And where it cannot be replaced, that is
+//    known while most of the open segment is left.
 //
 // Threads: any. In the background, one thread writes what is missing and tries again every second
 // after a failure; else refill() does it in the caller's.
@@ -54,7 +56,7 @@ class SparePool {
   bool wants_more() const;
   // Allowed until it is said otherwise.
   void keep_one_more(bool is_allowed) { keeps_one_more_ = is_allowed; }
-  // None until it is said otherwise.
+  // None until it is said otherwise. Without a thread each call also tries again what has failed.
   void keep_second_reserve(bool is_wanted);
   // Removes one, if there are more than `count`. Errors: those of the disk.
   Status drop_surplus();

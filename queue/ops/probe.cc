@@ -136,6 +136,14 @@ Status Probe::take(QueueClient& client, uint64_t lookup_id, std::chrono::nanosec
     options.wait = left_until(clock_, until);
     ASSIGN_OR_RETURN(const Lease lease, client.receive(options));
     if (lease.messages.empty()) continue;
+    const auto foreign =
+        std::find_if(lease.messages.begin(), lease.messages.end(),
+                     [](const auto& message) { return message.source() != kProbeQueue; });
+    if (foreign != lease.messages.end()) {
+      RETURN_IF_ERROR(client.abort(lease.id, {.delay = options_.interval, .is_untried = true}));
+      return failed_precondition("message " + std::to_string(foreign->lookup_id()) +
+                                 " in verbatim.probe is not the probe's: move it where it belongs");
+    }
     RETURN_IF_ERROR(client.commit(lease.id));
     for (const auto& message : lease.messages) {
       if (message.lookup_id() == lookup_id) return {};

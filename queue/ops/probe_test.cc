@@ -39,7 +39,8 @@ class ProbeTest : public ::testing::Test {
 };
 
 TEST_F(ProbeTest, AMessageGoesInAndOutAgain) {
-  start(milliseconds(10));
+  // A round trip has no longer than the interval: enough of it on a busy machine.
+  start(milliseconds(500));
   wait_until([this] { return probe_->state().success_count >= 2; });
   EXPECT_TRUE(probe_->state().is_on);
   EXPECT_GT(probe_->state().latency.count(), 0);
@@ -71,6 +72,22 @@ TEST_F(ProbeTest, WhatAnEarlierProbeHasLeftIsTakenOnTheWay) {
   start(milliseconds(1'000));
   wait_until([this] { return probe_->state().success_count >= 1; });
   EXPECT_EQ(queue_.depth(), 0U);
+}
+
+TEST_F(ProbeTest, WhatIsNotTheProbesStaysAndIsSaid) {
+  const auto client = create_memory_queue_client(queue_);
+  PutRequest request;
+  request.source = "somebody";
+  request.body = "not a probe";
+  ASSERT_TRUE(client->put(std::move(request), std::chrono::minutes(1), [](const auto&) {}).ok());
+  start(milliseconds(500));
+  wait_until(
+      [this] { return probe_->state().last_error.find("not the probe's") != std::string::npos; });
+  wait_until([this] { return probe_->state().failure_count >= 3; });
+  probe_->stop();
+  ASSERT_GE(queue_.messages().size(), 1U);
+  EXPECT_EQ(queue_.messages()[0].source(), "somebody");
+  EXPECT_THAT(queue_.dead_letters(), IsEmpty());
 }
 
 TEST_F(ProbeTest, StoppingDoesNotWaitForAQueueThatIsDown) {

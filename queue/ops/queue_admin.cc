@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <thread>
@@ -11,6 +12,7 @@
 #include "base/grpc_status.h"
 #include "base/log.h"
 #include "base/service.h"
+#include "queue/state/queue_name.h"
 
 namespace verbatim::queue {
 namespace {
@@ -73,6 +75,12 @@ std::string transfer_detail(const v1::TransferRequest& request) {
   return detail;
 }
 
+// The newest copy in a queue's journal; 0: there is no journal.
+uint64_t last_copy(const QueueCore& core, const std::string& queue) {
+  const NamedQueue* journal = core.store().find(sub_queue(queue, kJournal));
+  return journal == nullptr ? 0 : journal->next_lookup_id - 1;
+}
+
 std::string progress_facts(const v1::TransferProgress& progress) {
   return "moved=" + std::to_string(progress.moved_count()) +
          " skipped=" + std::to_string(progress.skipped_count()) +
@@ -99,8 +107,8 @@ Status QueueAdminService::change(const Work& work) {
 }
 
 grpc::Status QueueAdminService::make_change(const grpc::ServerContext& context,
-                                            ChangeRequest request, const Work& work) {
-  auto audited = AuditedChange::begin(audit_, context, std::move(request));
+                                            base::ChangeRequest request, const Work& work) {
+  auto audited = base::AuditedChange::begin(audit_, context, std::move(request));
   if (!audited) return base::to_grpc(audited.error());
   const Status status = change(work);
   if (!status.ok()) audited->refused(status);
@@ -131,7 +139,7 @@ grpc::Status QueueAdminService::ListQueues(grpc::ServerContext* /*context*/,
     return Status();
   });
   if (status.ok() && !request->queue().empty() && response->queues().empty()) {
-    return base::to_grpc(not_found("no such queue: " + request->queue()));
+    return base::to_grpc(no_such_queue(request->queue()));
   }
   return base::to_grpc(status);
 }
@@ -211,21 +219,42 @@ grpc::Status QueueAdminService::SwitchQueue(grpc::ServerContext* context,
 grpc::Status QueueAdminService::TrimJournal(grpc::ServerContext* context,
                                             const v1::TrimJournalRequest* request,
                                             v1::TrimJournalResponse* response) {
-  auto audited = AuditedChange::begin(
+  auto audited = base::AuditedChange::begin(
       audit_, *context,
       {.action = "queues trim-journal",
        .subject = request->queue(),
        .detail = "up_to_lookup_id=" + std::to_string(request->up_to_lookup_id()),
        .reason = request->reason()});
   if (!audited) return base::to_grpc(audited.error());
-  const Status status = change([&](QueueCore& core) {
-    ASSIGN_OR_RETURN(*response, core.trim_journal(*request));
-    return Status();
-  });
-  if (status.ok()) {
-    audited->ended("trimmed=" + std::to_string(response->trimmed_count()));
+  v1::TrimJournalRequest wanted = *request;
+  int64_t count = 0;
+  bool is_done = false;
+  Status status;
+  while (status.ok() && !is_done && !context->IsCancelled()) {
+    status = change([&](QueueCore& core) {
+      // Copies that come meanwhile stay, so that it ends.
+      if (count == 0) {
+        wanted.set_up_to_lookup_id(
+            std::min(request->up_to_lookup_id(), last_copy(core, request->queue())));
+      }
+      ASSIGN_OR_RETURN(const v1::TrimJournalResponse part, core.trim_journal(wanted));
+      is_done = part.trimmed_count() == 0;
+      count += part.trimmed_count();
+      return Status();
+    });
+  }
+  response->set_trimmed_count(count);
+  if (status.ok() || count > 0) {
+    audited->ended(
+        "trimmed=" + std::to_string(count) +
+        (is_done ? ""
+                 : " error=\"" + (status.ok() ? "the caller is gone" : status.to_string()) + "\""));
   } else {
     audited->refused(status);
+  }
+  if (!status.ok() && count > 0) {
+    status = {status.code(),
+              std::to_string(count) + " copies are trimmed, then: " + status.message()};
   }
   return base::to_grpc(status);
 }
@@ -239,7 +268,7 @@ grpc::Status QueueAdminService::DestroyDeadLetters(grpc::ServerContext* context,
     return Status();
   };
   if (request->token().empty()) return base::to_grpc(read(work));
-  auto audited = AuditedChange::begin(
+  auto audited = base::AuditedChange::begin(
       audit_, *context,
       {.action = "dead-letters destroy",
        .subject = request->queue(),
@@ -285,10 +314,10 @@ grpc::Status QueueAdminService::Transfer(grpc::ServerContext* context,
 }
 
 grpc::Status QueueAdminService::run_transfer(
-    grpc::ServerContext& context, ChangeRequest request,
+    grpc::ServerContext& context, base::ChangeRequest request,
     const std::function<Result<uint64_t>(QueueCore&)>& start,
     grpc::ServerWriter<v1::TransferProgress>& writer) {
-  auto audited = AuditedChange::begin(audit_, context, std::move(request));
+  auto audited = base::AuditedChange::begin(audit_, context, std::move(request));
   if (!audited) return base::to_grpc(audited.error());
   uint64_t transfer_id = 0;
   const Status started = change([&](QueueCore& core) {

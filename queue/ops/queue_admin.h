@@ -12,8 +12,8 @@
 
 #include "base/alarms.h"
 #include "base/audit_log.h"
+#include "base/audited_change.h"
 #include "base/clock.h"
-#include "queue/ops/audited_change.h"
 #include "queue/queue_service.h"
 #include "verbatim/v1/admin.grpc.pb.h"
 
@@ -59,10 +59,10 @@ class QueueAdminService final : public v1::QueueAdmin::Service {
   Status read(const Work& work);
   Status change(const Work& work);
   // Audit, change, and the refusal if there is one.
-  grpc::Status make_change(const grpc::ServerContext& context, ChangeRequest request,
+  grpc::Status make_change(const grpc::ServerContext& context, base::ChangeRequest request,
                            const Work& work);
   // Audit, start, and progress until the transfer has ended or the caller is gone.
-  grpc::Status run_transfer(grpc::ServerContext& context, ChangeRequest request,
+  grpc::Status run_transfer(grpc::ServerContext& context, base::ChangeRequest request,
                             const std::function<Result<uint64_t>(QueueCore&)>& start,
                             grpc::ServerWriter<v1::TransferProgress>& writer);
   Result<v1::TransferProgress> follow(grpc::ServerContext& context, uint64_t transfer_id,

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/frame.h"
 #include "base/grpc_server.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fault_file_system.h"
@@ -23,11 +24,12 @@ using ::testing::SizeIs;
 class QueueAdminTest : public ::testing::Test {
  protected:
   QueueAdminTest() {
-    QueueServiceOptions options;
-    options.core.log.directory = "/queue";
-    options.core.log.segment_bytes = 1024 * 1024;
-    options.core.message_max_bytes = 32 * 1024;
-    auto service = QueueService::start(queue_disk_, base::system_clock(), options);
+    options_.core.log.directory = "/queue";
+    options_.core.log.segment_bytes = 1024 * 1024;
+    options_.core.message_max_bytes = 32 * 1024;
+  }
+  void SetUp() override {
+    auto service = QueueService::start(queue_disk_, base::system_clock(), options_);
     EXPECT_TRUE(service.has_value()) << service.error().to_string();
     service_ = *std::move(service);
     auto audit = base::AuditLog::open(audit_disk_, base::system_clock(), "/data", "verbatim-queue");
@@ -71,6 +73,7 @@ class QueueAdminTest : public ::testing::Test {
     return {response.entries().begin(), response.entries().end()};
   }
 
+  QueueServiceOptions options_;
   FaultFileSystem queue_disk_;
   FaultFileSystem audit_disk_;
   std::unique_ptr<QueueService> service_;
@@ -117,6 +120,94 @@ TEST_F(QueueAdminTest, ARefusedChangeHasTwoEntries) {
   EXPECT_EQ(found[1].action(), "queues create refused");
   EXPECT_THAT(found[1].detail(), HasSubstr("number=1: INVALID_ARGUMENT"));
   EXPECT_THAT(found[3].detail(), HasSubstr("needs a reason"));
+}
+
+// With a journal that was filled before the service's start.
+class QueueJournalTest : public QueueAdminTest {
+ protected:
+  static constexpr int64_t kPortion = 1024 * 1024 / 8 / (4 * QueueStore::kRangeBytes);
+  static constexpr uint64_t kCopyCount = 2 * kPortion + 100;
+
+  void SetUp() override {
+    auto core = QueueCore::open(queue_disk_, base::system_clock(), options_.core);
+    ASSERT_TRUE(core.has_value()) << core.error().to_string();
+    core_ = *std::move(core);
+    v1::ConfigureQueueRequest configure;
+    configure.set_queue("events");
+    configure.mutable_settings()->set_has_journal(true);
+    ASSERT_TRUE(core_->configure_queue(configure).ok());
+    v1::QueueFrame hello;
+    hello.mutable_hello()->set_client("client");
+    ask(hello);
+    for (uint64_t sequence = 1; sequence <= kCopyCount;) sequence = consume_from(sequence);
+    core_.reset();
+    QueueAdminTest::SetUp();
+  }
+
+ private:
+  v1::QueueFrame ask(v1::QueueFrame frame) {
+    frame.set_request_id(++request_id_);
+    core_->handle("peer", base::encode_frame(frame));
+    v1::QueueFrame answer;
+    for (int i = 0; i < 100; ++i) {
+      EXPECT_TRUE(core_->commit_group().ok());
+      const auto answers = core_->take_outgoing();
+      if (!answers.empty()) {
+        EXPECT_TRUE(base::decode_frame(answers[0].frame, answer).ok());
+        return answer;
+      }
+      core_->tick();
+    }
+    ADD_FAILURE() << "no answer to " << frame.ShortDebugString();
+    return answer;
+  }
+  // Puts up to 100 messages under the numbers from this one on and consumes them; the next number.
+  uint64_t consume_from(uint64_t sequence) {
+    v1::QueueFrame put;
+    put.mutable_put()->set_queue("events");
+    put.mutable_put()->set_producer("p");
+    put.mutable_put()->set_epoch(1);
+    put.mutable_put()->set_first_sequence(sequence);
+    for (int i = 0; i < 100 && sequence <= kCopyCount; ++i, ++sequence) {
+      put.mutable_put()->add_messages()->set_source("s");
+    }
+    ask(put);
+    v1::QueueFrame receive;
+    receive.mutable_receive()->set_queue("events");
+    receive.mutable_receive()->set_max_count(100);
+    receive.mutable_receive()->set_max_bytes(1 << 20);
+    receive.mutable_receive()->set_lease_ms(60'000);
+    v1::QueueFrame commit;
+    commit.mutable_commit()->set_queue("events");
+    commit.mutable_commit()->set_lease_id(ask(receive).receive_reply().lease_id());
+    ask(commit);
+    return sequence;
+  }
+
+  std::unique_ptr<QueueCore> core_;
+  uint64_t request_id_ = 0;
+};
+
+// One portion of a trim is bounded so that clients need not wait; a call trims all that was meant.
+TEST_F(QueueJournalTest, ATrimGoesOnUntilAllIsTrimmed) {
+  grpc::ClientContext context;
+  v1::TrimJournalRequest request;
+  request.set_queue("events");
+  request.set_up_to_lookup_id(kCopyCount - 1);
+  request.set_reason("ticket 4711");
+  v1::TrimJournalResponse response;
+  ASSERT_TRUE(stub_->TrimJournal(&context, request, &response).ok());
+  EXPECT_EQ(response.trimmed_count(), int64_t{kCopyCount} - 1);
+  grpc::ClientContext look;
+  v1::ListQueuesRequest journal;
+  journal.set_queue("events;journal");
+  v1::ListQueuesResponse left;
+  ASSERT_TRUE(stub_->ListQueues(&look, journal, &left).ok());
+  ASSERT_THAT(left.queues(), SizeIs(1));
+  EXPECT_EQ(left.queues(0).depth(), 1);
+  const auto found = entries();
+  ASSERT_THAT(found, SizeIs(2));
+  EXPECT_THAT(found[1].detail(), HasSubstr("trimmed=" + std::to_string(response.trimmed_count())));
 }
 
 TEST_F(QueueAdminTest, ATextThatIsTooLongIsRefusedAndLeavesNoEntry) {

@@ -6,6 +6,8 @@ namespace verbatim::queue {
 namespace {
 
 constexpr std::chrono::milliseconds kLookInterval{1'000};
+// So long after the last of them the alarm stays raised.
+constexpr std::chrono::minutes kStrangerLife{10};
 
 void add(std::vector<base::AlarmCondition>& to, std::vector<base::AlarmCondition> more) {
   for (base::AlarmCondition& condition : more) to.push_back(std::move(condition));
@@ -60,6 +62,16 @@ void QueueWatch::run() {
   }
 }
 
+// The core never hears of who has no key that it knows.
+std::vector<base::AlarmCondition> QueueWatch::stranger_conditions() {
+  const uint64_t count = parts_.service.refused_connections().unknown_key;
+  if (count > stranger_count_) stranger_seen_ = clock_.monotonic();
+  stranger_count_ = count;
+  if (!stranger_seen_ || clock_.monotonic() - *stranger_seen_ > kStrangerLife) return {};
+  return {{"not-permitted", "unknown-key",
+           "a connection came with a key that queue.security.clients does not name"}};
+}
+
 void QueueWatch::look() {
   auto snapshot = std::make_shared<QueueSnapshot>();
   std::vector<base::AlarmCondition> conditions;
@@ -72,6 +84,7 @@ void QueueWatch::look() {
   if (!status.ok()) return;
   snapshot->taken = clock_.monotonic();
   add(conditions, pause_conditions(snapshot->queues));
+  add(conditions, stranger_conditions());
   add(conditions, parts_.audit.alarm_conditions());
   add(conditions, parts_.probe.alarm_conditions());
   if (const std::string error = parts_.command.last_error(); !error.empty()) {

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -53,6 +54,7 @@ class QueueWatch {
   QueueWatch(base::Clock& clock, const Parts& parts);
   void run();
   void look();
+  std::vector<base::AlarmCondition> stranger_conditions();
 
   base::Clock& clock_;
   const Parts parts_;
@@ -60,6 +62,9 @@ class QueueWatch {
   base::CondVar changed_;
   std::shared_ptr<const QueueSnapshot> snapshot_ GUARDED_BY(mutex_);
   bool is_stopping_ GUARDED_BY(mutex_) = false;
+  // Of the thread.
+  uint64_t stranger_count_ = 0;
+  std::optional<std::chrono::nanoseconds> stranger_seen_;
   std::thread thread_;
 };
 

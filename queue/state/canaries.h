@@ -23,6 +23,10 @@ struct Canaries {
   VERBATIM_CANARY(skips_the_journal);
   VERBATIM_CANARY(destroys_in_spite_of_hold);
   VERBATIM_CANARY(reuses_lookup_ids);  // of a deleted queue
+  VERBATIM_CANARY(takes_older_epochs);
+  VERBATIM_CANARY(never_is_poison);
+  VERBATIM_CANARY(ignores_quotas);
+  VERBATIM_CANARY(forgets_delays);  // of an abort
 };
 
 #undef VERBATIM_CANARY

@@ -1,6 +1,7 @@
 #include "queue/state/message_index.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <limits>
 #include <queue>
@@ -245,8 +246,8 @@ std::vector<uint64_t> MessageIndex::take(const TakeLimits& limits, uint64_t leas
   taken.reserve(static_cast<size_t>(std::clamp<int64_t>(limits.max_count, 0, kTakeUsualCount)));
   // What lanes go on with after their first message of this lease: the same lease may have it, no
   // one else (I1).
-  using Head = std::pair<uint64_t, uint32_t>;
-  std::priority_queue<Head, std::vector<Head>, std::greater<>> more;
+  std::priority_queue<Head, std::vector<Head>, std::greater<>> more(
+      std::greater<>(), heads_behind(limits.behind, SIZE_MAX));
   int64_t bytes = 0;
   while (static_cast<int64_t>(taken.size()) < limits.max_count) {
     const bool is_more = !more.empty() && (ready_.empty() || more.top() < *ready_.begin());
@@ -267,6 +268,42 @@ std::vector<uint64_t> MessageIndex::take(const TakeLimits& limits, uint64_t leas
     if (next != 0 && !slot(next)->is_delayed) more.emplace(next, lane_number);
   }
   return taken;
+}
+
+bool MessageIndex::has_behind(const std::vector<uint64_t>& leased) const {
+  return !heads_behind(leased, 1).empty();
+}
+
+std::vector<MessageIndex::Head> MessageIndex::heads_behind(const std::vector<uint64_t>& leased,
+                                                           size_t max_count) const {
+  // Of each lane: how many of its leased messages are these, and the last of them.
+  struct Held {
+    uint32_t count = 0;
+    uint64_t last = 0;
+  };
+  absl::flat_hash_map<uint32_t, Held> lanes;
+  for (const uint64_t lookup_id : leased) {
+    const IndexedMessage* message = find(lookup_id);
+    if (message == nullptr || message->state != MessageState::kLeased) continue;
+    Held& held = lanes[message->lane];
+    ++held.count;
+    held.last = std::max(held.last, lookup_id);
+  }
+  std::vector<Head> heads;
+  for (const auto& [number, held] : lanes) {
+    const Lane& lane = lanes_[number];
+    if (held.count != lane.leased_count) continue;
+    // One that came back lies before those that are held, and goes out first, when they have ended.
+    uint64_t at = lane.head;
+    while (at != held.last && slot(at)->state != MessageState::kPending) at = slot(at)->next;
+    if (at != held.last) continue;
+    at = slot(at)->next;
+    while (at != 0 && slot(at)->state == MessageState::kGone) at = slot(at)->next;
+    if (at == 0 || slot(at)->is_delayed) continue;
+    heads.emplace_back(at, number);
+    if (heads.size() == max_count) break;
+  }
+  return heads;
 }
 
 void MessageIndex::give_back(uint64_t lookup_id, bool is_untried) {

@@ -5,6 +5,8 @@
 //
 // I1 What is given out is the smallest lookup id whose lane has no message under another lease and
 //    none that waits for its time before it; within one take() a lane's messages follow each other.
+//    Who names messages that it holds gets what is behind them, too, where its lane has no other
+//    message under a lease.
 // I2 A message is pending, leased or gone; gone is for ever.
 // I3 A message that waits (delayed) keeps its place: nothing behind it in its lane goes out.
 //
@@ -108,7 +110,11 @@ class MessageIndex {
     int64_t max_count = 0;
     int64_t max_bytes = 0;
     uint64_t lookup_id = 0;  // not 0: this one alone, which is_ready()
+    // Leased messages that the taker holds, ascending.
+    std::vector<uint64_t> behind = {};
   };
+  // True if take() would give something because of these.
+  bool has_behind(const std::vector<uint64_t>& leased) const;
   // Leases messages and raises their delivery counts; at least one if any is ready.
   std::vector<uint64_t> take(const TakeLimits& limits, uint64_t lease_id);
   // A leased message goes back to its place. Untried: this delivery is not counted.
@@ -165,6 +171,10 @@ class MessageIndex {
     bool is_ready = false;
   };
 
+  // The first message of a lane that may go out to someone, and the lane.
+  using Head = std::pair<uint64_t, uint32_t>;
+  // What is next in the lanes of these leased messages; not more than `max_count`.
+  std::vector<Head> heads_behind(const std::vector<uint64_t>& leased, size_t max_count) const;
   IndexedMessage* slot(uint64_t lookup_id) const;
   IndexedMessage& make_slot(uint64_t lookup_id);
   void free_slot(uint64_t lookup_id);
@@ -188,7 +198,7 @@ class MessageIndex {
   std::vector<uint32_t> free_lanes_;
   absl::flat_hash_map<uint64_t, uint32_t> lane_of_;
   // First message of each lane that may go out.
-  absl::btree_set<std::pair<uint64_t, uint32_t>> ready_;
+  absl::btree_set<Head> ready_;
   std::map<uint64_t, std::chrono::nanoseconds> delayed_;
   std::set<std::pair<std::chrono::nanoseconds, uint64_t>> delays_;
   bool is_loading_ = true;

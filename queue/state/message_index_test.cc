@@ -27,15 +27,19 @@ struct Model {
   };
   std::map<uint64_t, Message> messages;
 
-  std::vector<uint64_t> take(size_t count) {
+  std::vector<uint64_t> take(size_t count, const std::set<uint64_t>& behind) {
     std::set<uint64_t> blocked;
+    std::map<uint64_t, uint64_t> last_held;
     for (const auto& [id, message] : messages) {
-      if (message.is_leased) blocked.insert(message.key);
+      if (!message.is_leased) continue;
+      if (!behind.contains(id)) blocked.insert(message.key);
+      last_held[message.key] = id;
     }
     std::vector<uint64_t> taken;
     for (auto& [id, message] : messages) {
       if (taken.size() == count) break;
-      if (message.until.count() > 0) blocked.insert(message.key);
+      if (message.is_leased) continue;
+      if (message.until.count() > 0 || id < last_held[message.key]) blocked.insert(message.key);
       if (blocked.contains(message.key)) continue;
       message.is_leased = true;
       taken.push_back(id);
@@ -70,9 +74,14 @@ class Lives {
         return;
       case 2: {
         const size_t count = 1 + random_() % 6;
-        const auto taken =
-            index_.take({.max_count = static_cast<int64_t>(count), .max_bytes = 1'000}, 1);
-        ASSERT_EQ(taken, model_.take(count));
+        const std::set<uint64_t> behind = some_leased();
+        const MessageIndex::TakeLimits limits{.max_count = static_cast<int64_t>(count),
+                                              .max_bytes = 1'000,
+                                              .behind = {behind.begin(), behind.end()}};
+        const bool has_any = index_.has_ready() || index_.has_behind(limits.behind);
+        const auto taken = index_.take(limits, 1);
+        ASSERT_EQ(taken, model_.take(count, behind));
+        ASSERT_EQ(has_any, !taken.empty());
         leased_.insert(leased_.end(), taken.begin(), taken.end());
         return;
       }
@@ -90,6 +99,15 @@ class Lives {
   // The key is known by who may be given with whom: ask the index.
   std::optional<uint64_t> key_of(uint64_t id) { return index_.find(id)->lane; }
 
+  // None, all or some of what is leased.
+  std::set<uint64_t> some_leased() {
+    std::set<uint64_t> some;
+    const uint64_t share = random_() % 5;
+    for (const uint64_t id : leased_) {
+      if (random_() % 4 < share) some.insert(id);
+    }
+    return some;
+  }
   void remove_pending() {
     const auto it = model_.messages.lower_bound(random_() % next_id_);
     if (it == model_.messages.end() || it->second.is_leased) return;
@@ -128,6 +146,23 @@ TEST(MessageIndex, RandomLivesAgreeWithAModel) {
     SCOPED_TRACE(life);
     Lives(random()).run(400);
   }
+}
+
+TEST(MessageIndex, WhoHoldsAMessageGetsWhatIsBehindItAndNobodyElse) {
+  MessageIndex index;
+  index.finish_loading();
+  for (uint64_t id = 1; id <= 6; ++id) {
+    index.add({.lookup_id = id, .payload_size = 1, .order_key_hash = id % 2});
+  }
+  EXPECT_THAT(index.take({.max_count = 3, .max_bytes = 10}, 7), ElementsAre(1, 2, 3));
+  EXPECT_THAT(index.take({.max_count = 3, .max_bytes = 10}, 8), IsEmpty());
+  // Of 1 and 3 only one is named: their lane has another lease, as far as the taker says.
+  EXPECT_THAT(index.take({.max_count = 1, .max_bytes = 10, .behind = {1, 2}}, 8), ElementsAre(4));
+  // What came back goes out before what is behind it.
+  index.give_back(1);
+  EXPECT_THAT(index.take({.max_count = 3, .max_bytes = 10, .behind = {3}}, 9), IsEmpty());
+  index.remove(3);
+  EXPECT_THAT(index.take({.max_count = 3, .max_bytes = 10}, 9), ElementsAre(1, 5));
 }
 
 TEST(MessageIndex, AtLeastOneMessageIsGivenWhateverItsSize) {

@@ -56,8 +56,9 @@ struct Demand {
   int64_t max_count = 0;
   int64_t max_bytes = 0;
   std::chrono::milliseconds lease{};
-  std::chrono::nanoseconds until{};  // of a receive
-  uint64_t lookup_id = 0;            // not 0: this message alone
+  std::chrono::nanoseconds until{};   // of a receive
+  uint64_t lookup_id = 0;             // not 0: this message alone
+  std::vector<uint64_t> behind = {};  // leases that the consumer names
   // Of a push.
   int64_t batch_max_count = 0;
   int64_t unsettled_count = 0;

@@ -37,6 +37,8 @@ bool is_system_sub_queue(std::string_view name) {
   return sub == kRetry || sub == kPoison || sub == kDeadLetters || sub == kJournal;
 }
 
+bool is_service_queue(std::string_view name) { return name.starts_with(kSystemPrefix); }
+
 Status check_queue_name(std::string_view name) {
   const bool has_sub = name.find(';') != std::string_view::npos;
   if (is_part(parent_of(name)) && (!has_sub || is_part(sub_name_of(name)))) return {};
@@ -51,10 +53,23 @@ Status check_new_queue_name(std::string_view name) {
     return invalid_argument(
         "the sub-queues retry, poison, dead-letters and journal are made by the service itself");
   }
-  if (name.starts_with(kSystemPrefix)) {
+  if (is_service_queue(name)) {
     return invalid_argument("names that begin with 'verbatim.' are the service's own");
   }
   return {};
+}
+
+Status no_such_queue(std::string_view name) {
+  const std::string_view parent = parent_of(name);
+  if (sub_name_of(name) == kRetry) {
+    return not_found(fmt::format("{} is a view of {}: peek it, or name {}", name, parent, parent));
+  }
+  if (is_system_sub_queue(name)) {
+    return not_found(
+        fmt::format("no such queue: {} (it is made with its first message; a hold on {} covers it)",
+                    name, parent));
+  }
+  return not_found(fmt::format("no such queue: {}", name));
 }
 
 }  // namespace verbatim::queue

@@ -240,6 +240,14 @@ void QueueStore::give_back(NamedQueue& queue, const std::vector<uint64_t>& looku
   append_ranges(RecordType::kReturned, queue, lookup_ids, ranges_);
 }
 
+void QueueStore::postpone(NamedQueue& queue, const std::vector<uint64_t>& lookup_ids,
+                          int64_t not_before_unix_ns) {
+  for (const uint64_t id : lookup_ids) queue.index.delay(id, monotonic_of(not_before_unix_ns));
+  ranges_.Clear();
+  ranges_.set_not_before_unix_ns(not_before_unix_ns);
+  append_ranges(RecordType::kReturned, queue, lookup_ids, ranges_);
+}
+
 void QueueStore::remove(NamedQueue& queue, const std::vector<uint64_t>& lookup_ids,
                         const Removal& how) {
   ranges_.Clear();

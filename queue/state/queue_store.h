@@ -108,6 +108,9 @@ class QueueStore final : private LogOwner {
     bool is_untried = false;
   };
   void give_back(NamedQueue& queue, const std::vector<uint64_t>& lookup_ids, const Return& how);
+  // Of messages that are not out.
+  void postpone(NamedQueue& queue, const std::vector<uint64_t>& lookup_ids,
+                int64_t not_before_unix_ns);
   // The messages leave.
   struct Removal {
     v1::EndReason reason = v1::END_REASON_UNSPECIFIED;  // committed
@@ -142,6 +145,8 @@ class QueueStore final : private LogOwner {
   // Forgets what is past the source keys' window.
   void expire_source_keys();
   int64_t message_count() const;
+  // Of all queues there ever were.
+  int64_t destroyed_count() const;
   int64_t message_bytes() const;
   int64_t source_key_count() const;
   size_t source_key_memory() const;
@@ -212,6 +217,7 @@ class QueueStore final : private LogOwner {
   uint32_t next_queue_id_ = 1;
   // Names of deleted queues, with the next lookup id of each.
   std::map<std::string, uint64_t> retired_names_;
+  int64_t destroyed_of_deleted_count_ = 0;
   int64_t retired_bytes_ = 0;  // what they take in a snapshot at most
   // Counted anew when something new has come or gone.
   mutable std::optional<int64_t> control_bytes_;

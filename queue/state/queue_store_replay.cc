@@ -234,6 +234,7 @@ Status QueueStore::apply_deleted(const v1::LogQueueDeleted& deleted) {
     return data_loss("a queue was deleted that holds messages name=" + deleted.name());
   }
   run_count_ -= it->second->producers.run_count();
+  destroyed_of_deleted_count_ += it->second->destroyed_count;
   retire_name(deleted.name(), deleted.next_lookup_id());
   ids_.erase(deleted.name());
   queues_.erase(it);
@@ -257,6 +258,7 @@ Status QueueStore::replay_snapshot(std::string_view payload) {
     it = queues_.erase(it);
   }
   next_queue_id_ = std::max(next_queue_id_, snapshot.next_queue_id());
+  destroyed_of_deleted_count_ = snapshot.destroyed_of_deleted_count();
   retired_names_.clear();
   retired_bytes_ = 0;
   for (const auto& [name, next] : snapshot.retired_names()) retire_name(name, next);
@@ -269,6 +271,7 @@ std::string QueueStore::snapshot() {
   v1::LogSnapshot snapshot;
   for (const auto& [id, queue] : queues_) queue->save(*snapshot.add_queues());
   snapshot.set_next_queue_id(next_queue_id_);
+  snapshot.set_destroyed_of_deleted_count(destroyed_of_deleted_count_);
   for (const auto& [name, next] : retired_names_) (*snapshot.mutable_retired_names())[name] = next;
   return snapshot.SerializeAsString();
 }

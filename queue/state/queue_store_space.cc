@@ -58,6 +58,12 @@ int64_t QueueStore::message_count() const {
   return count;
 }
 
+int64_t QueueStore::destroyed_count() const {
+  int64_t count = destroyed_of_deleted_count_;
+  for (const auto& [id, queue] : queues_) count += queue->destroyed_count;
+  return count;
+}
+
 int64_t QueueStore::message_bytes() const {
   int64_t bytes = 0;
   for (const auto& [id, queue] : queues_) bytes += queue->index.bytes();
@@ -105,8 +111,11 @@ Status QueueStore::recycle() {
   const bool has_older =
       log_->segment_count() > 1 && log_->oldest_generation() < log_->newest_generation();
   log_->keep_one_more_spare(excess + segment <= kBoundSegments * segment);
-  // Where messages pile up there is room for it within the bound, and they may fill the disk.
-  log_->keep_second_reserve(excess + segment <= kCopyBeginSegments * segment);
+  // Where messages pile up there is room for it within the bound, and they may fill the disk. It is
+  // made at once, so that a disk that takes no more is noticed while most of the open segment is
+  // left. A log of one segment and one spare gets it too; what flows through recycles its own.
+  const bool is_small = log_->disk_bytes() <= 2 * log_->segment_bytes();
+  log_->keep_second_reserve(is_small || excess + segment <= kCopyBeginSegments * segment);
   if (excess > kBoundSegments * segment) RETURN_IF_ERROR(log_->drop_surplus_spare());
   is_in_hurry_ = excess > kCopyHurrySegments * segment;
   is_short_of_space_ = has_older && excess > kBoundSegments * segment;

@@ -1,4 +1,4 @@
 # What the pipeline is measured against.
 verbatim_binary(verbatim-bare-rocks
   SOURCES pipeline/bare_rocks.cc
-  DEPS verbatim_base foreign_rocksdb)
+  DEPS verbatim_load_text foreign_rocksdb)

@@ -56,6 +56,42 @@ TEST_P(QueueClientConsumerContract, AKeyUnderLeaseIsNotGivenToAnyoneElse) {
   EXPECT_THAT(bodies(receive()), ElementsAre("2"));
 }
 
+TEST_P(QueueClientConsumerContract, WhoNamesTheLeasesThatItHoldsGetsWhatIsBehindThem) {
+  for (int i = 1; i <= 5; ++i) ASSERT_TRUE(put_and_wait(message(i, "x")));
+  const Lease first = receive(1);
+  ReceiveOptions options{.max_count = 1, .wait = milliseconds(0)};
+  options.behind_lease_ids = {first.id};
+  Result<Lease> second = client_->receive_later(options).get();
+  ASSERT_TRUE(second);
+  EXPECT_THAT(bodies(*second), ElementsAre("2"));
+  // There are two leases now, and one of them is not named.
+  EXPECT_TRUE(client_->receive(options)->messages.empty());
+  options.behind_lease_ids = {first.id, second->id};
+  const Result<Lease> third = client_->receive(options);
+  ASSERT_TRUE(third);
+  EXPECT_THAT(bodies(*third), ElementsAre("3"));
+  // What comes back goes out first, once all behind it has ended.
+  EXPECT_TRUE(client_->abort(first.id).ok());
+  options.behind_lease_ids = {second->id, third->id};
+  EXPECT_TRUE(client_->receive(options)->messages.empty());
+  EXPECT_TRUE(client_->commit(second->id).ok());
+  EXPECT_TRUE(client_->commit(third->id).ok());
+  EXPECT_THAT(bodies(receive()), ElementsAre("1", "4", "5"));
+}
+
+TEST_P(QueueClientConsumerContract, NobodyGetsWhatIsBehindTheLeaseOfAnother) {
+  ASSERT_TRUE(put_and_wait(message(1, "x")));
+  ASSERT_TRUE(put_and_wait(message(2, "x")));
+  const Lease first = receive(1);
+  const auto other = backend_->connect("other");
+  ReceiveOptions options{.wait = milliseconds(0)};
+  options.behind_lease_ids = {first.id};
+  const Result<Lease> lease = other->receive(options);
+  ASSERT_TRUE(lease);
+  EXPECT_TRUE(lease->messages.empty());
+  other->stop();
+}
+
 TEST_P(QueueClientConsumerContract, AMessageIsReceivedByItsNumberIfItsKeyAllowsIt) {
   const auto first = put_and_wait(message(1, "x"));
   const auto second = put_and_wait(message(2, "x"));

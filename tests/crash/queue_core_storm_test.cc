@@ -74,6 +74,7 @@ class Storm {
         return power_.stop_before_sync(1 + pick(4));
       case 3:
         clock_.advance(std::chrono::milliseconds(pick(2'000)));
+        heartbeat();
         core_->tick();
         flush();
         return;
@@ -158,6 +159,13 @@ class Storm {
     frame.mutable_hello()->set_client("client");
     frame.mutable_hello()->set_instance(std::to_string(random_()));
     ask(frame);
+  }
+
+  // Several pauses in a row would make it a stranger.
+  void heartbeat() {
+    v1::QueueFrame frame;
+    frame.mutable_heartbeat();
+    core_->handle("peer", base::encode_frame(frame));
   }
 
   // The producer's way back: ask for the last number, send again what is in doubt.

@@ -59,5 +59,10 @@ expect(verdict(FIRST_IS_POISON), lost=1)
 expect(verdict(FIRST_IS_POISON, poison=give(1, 1, 20) + "C 21\nD 22\n"))
 expect(verdict(CLEAN, poison=give(1, 1, 20) + "C 21\nD 22\n"), twice=1)
 expect(verdict(FIRST_IS_POISON, poison=give(1, 1, 20) + "C 21\nD 22\n" + give(2, 1, 23)), twice=1)
+# Both given in one lease whose commit was lost with the service; then the first was committed, and the second poisoned.
+SECOND_IS_POISON = (give(11, 1, 5) + give(12, 2, 5) + "C 6\nF 7 UNAVAILABLE lost\n" + give(11, 1, 8) + "C 9\nD 10\n"
+                    + give(12, 2, 11) + "B 12\nD 13\n")
+expect(verdict(SECOND_IS_POISON), disordered=1)
+expect(verdict(SECOND_IS_POISON, poison=give(1, 2, 20) + "C 21\nD 22\n"))
 expect(verdict(CLEAN, give(19, 9, 20) + "C 21\nD 22\n"), unknown=1)
 print("queue_judge_selftest: ok")

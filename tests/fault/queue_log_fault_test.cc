@@ -326,6 +326,33 @@ TEST(QueueLogFault, AFullDiskStopsGrowthWhileTheReserveIsLeft) {
   EXPECT_TRUE(harness.put(2, 900));
 }
 
+TEST(QueueLogFault, OnAFullDiskCopiesLeaveTheLastSpareAndHalfASegment) {
+  constexpr uint64_t kLargeBytes = 4 * kSegmentBytes;
+  QueueLogHarness harness(kLargeBytes);
+  ASSERT_EQ(harness.open(), "");
+  harness.log().keep_second_reserve(true);
+  harness.disk().set_capacity(harness.log().disk_bytes());
+  while (harness.log().can_grow()) ASSERT_TRUE(harness.put(17, 900));
+  EXPECT_EQ(harness.log().spare_count(), 2u);
+  uint64_t copied_bytes = 0;
+  for (; harness.log().has_room_to_copy(); copied_bytes += 17 * 900) {
+    ASSERT_TRUE(harness.put(17, 900));
+  }
+  EXPECT_GT(copied_bytes, kLargeBytes / 2);
+  EXPECT_EQ(harness.log().spare_count(), 1u);
+  // What commits have left, one in a group.
+  for (uint64_t i = 0; i < kLargeBytes / 8 * 3 / kBlockSize; ++i) {
+    ASSERT_TRUE(harness.put(1, 16)) << i;
+  }
+  EXPECT_FALSE(harness.log().has_room_to_copy());
+  EXPECT_EQ(harness.log().spare_count(), 1u) << "the last one is the start's";
+  for (int life = 0; life < 3; ++life) {
+    harness.disk().power_cut_dropping_all();
+    ASSERT_EQ(harness.open(), "");
+    ASSERT_TRUE(harness.put(1, 16));
+  }
+}
+
 // Two full segments, one that is a third full, the last spare, and not a byte more.
 void fill_disk(QueueLogHarness& harness) {
   ASSERT_EQ(harness.open(), "");

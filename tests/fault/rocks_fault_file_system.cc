@@ -48,21 +48,25 @@ class FaultWritableFile final : public rocksdb::FSWritableFileOwnerWrapper {
 
 class FaultDirectory final : public rocksdb::FSDirectoryWrapper {
  public:
-  FaultDirectory(RocksFaultFileSystem& owner, std::unique_ptr<rocksdb::FSDirectory> directory)
-      : FSDirectoryWrapper(std::move(directory)), owner_(owner) {}
+  FaultDirectory(RocksFaultFileSystem& owner, std::string path,
+                 std::unique_ptr<rocksdb::FSDirectory> directory)
+      : FSDirectoryWrapper(std::move(directory)), owner_(owner), path_(std::move(path)) {}
 
   IOStatus Fsync(const IOOptions& options, IODebugContext* debug) override {
     if (IOStatus status = owner_.pass(); !status.ok()) return status;
+    owner_.note_folder_sync(path_);
     return FSDirectoryWrapper::Fsync(options, debug);
   }
   IOStatus FsyncWithDirOptions(const IOOptions& options, IODebugContext* debug,
                                const rocksdb::DirFsyncOptions& how) override {
     if (IOStatus status = owner_.pass(); !status.ok()) return status;
+    owner_.note_folder_sync(path_);
     return FSDirectoryWrapper::FsyncWithDirOptions(options, debug, how);
   }
 
  private:
   RocksFaultFileSystem& owner_;
+  const std::string path_;
 };
 
 void RocksFaultFileSystem::arm(Fault fault, uint64_t at) {
@@ -107,10 +111,26 @@ bool RocksFaultFileSystem::note_sync(const std::string& path) {
   return true;
 }
 
+void RocksFaultFileSystem::note_folder_sync(const std::string& folder) {
+  base::MutexLock lock(mutex_);
+  if (is_lying_) return;
+  keep_names_in(std::filesystem::path(folder + "/").parent_path());
+}
+
+void RocksFaultFileSystem::keep_names_in(const std::filesystem::path& folder) {
+  for (auto& [path, sizes] : files_) {
+    if (std::filesystem::path(path).parent_path() == folder) sizes.is_name_synced = true;
+  }
+}
+
 void RocksFaultFileSystem::drop_unsynced() {
   base::MutexLock lock(mutex_);
   for (const auto& [path, sizes] : files_) {
     std::error_code error;
+    if (!sizes.is_name_synced) {
+      std::filesystem::remove(path, error);
+      continue;
+    }
     const auto size = std::filesystem::file_size(path, error);
     if (!error && size > sizes.synced) std::filesystem::resize_file(path, sizes.synced);
   }
@@ -135,7 +155,7 @@ IOStatus RocksFaultFileSystem::NewDirectory(const std::string& path, const IOOpt
                                             IODebugContext* debug) {
   std::unique_ptr<rocksdb::FSDirectory> directory;
   IOStatus status = FileSystemWrapper::NewDirectory(path, options, &directory, debug);
-  if (status.ok()) *result = std::make_unique<FaultDirectory>(*this, std::move(directory));
+  if (status.ok()) *result = std::make_unique<FaultDirectory>(*this, path, std::move(directory));
   return status;
 }
 
@@ -146,6 +166,8 @@ IOStatus RocksFaultFileSystem::RenameFile(const std::string& from, const std::st
   base::MutexLock lock(mutex_);
   if (auto moved = files_.extract(from); status.ok() && !moved.empty()) {
     files_[to] = moved.mapped();
+    // Renames are not undone, so what a folder's journal has before them stands, too.
+    keep_names_in(std::filesystem::path(to).parent_path());
   }
   return status;
 }

@@ -2,14 +2,15 @@
 //
 // Every write, sync, creation, rename and removal counts as one I/O. The Nth may fail, once; or the
 // power may go at the Nth: from then on nothing works, and drop_unsynced() takes away all bytes
-// that no sync has covered. It does not model: writes that reach the disk out of order, directories
-// that forget names, reads that fail. is_lying makes a canary: syncs say OK and do nothing.
-// Threads: any.
+// that no sync has covered, and new files whose folder was not synced. It does not model: writes
+// that reach the disk out of order, renames and removals that are undone, reads that fail. is_lying
+// makes a canary: syncs say OK and do nothing. Threads: any.
 #pragma once
 
 #include <rocksdb/file_system.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <limits>
 #include <map>
 #include <memory>
@@ -56,9 +57,14 @@ class RocksFaultFileSystem final : public rocksdb::FileSystemWrapper {
   // False when the sync is to do nothing.
   bool note_sync(const std::string& path);
 
+  // The names in the folder are durable.
+  void note_folder_sync(const std::string& folder);
+  void keep_names_in(const std::filesystem::path& folder) REQUIRES(mutex_);
+
   struct Sizes {
     uint64_t written = 0;
     uint64_t synced = 0;
+    bool is_name_synced = false;
   };
   mutable base::Mutex mutex_;
   Fault fault_ GUARDED_BY(mutex_) = Fault::kNone;

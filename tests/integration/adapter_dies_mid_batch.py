@@ -13,6 +13,7 @@ ROUNDS = [("adapter_xml", "adapter.effect_before_ack:2"), ("adapter_xml", "xml.t
 POSTS = 40  # a round
 
 
+# conformance: 99
 with Pipeline("adapter_dies_mid_batch", adapters=("xml", "count"),
               config={"processor": {"adapters": [{"name": "xml", "interval_ms": 30, "batch_max_events": 7},
                                                  {"name": "count", "interval_ms": 30, "batch_max_events": 5}]}}) as pipeline:

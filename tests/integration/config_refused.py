@@ -19,6 +19,8 @@ WRONG = [
     ("[collector]\nprofile = \"some\"\n", [":2:", "collector.profile"]),
     ("[[collector.xcp]]\nname = \"a\"\ncomponent = \"c\"\n", ["secret"]),
     ("[[collector.xcp]]\nname = \"a\"\ncomponent = \"c\"\nsecret = 12345678\n", [":4:", "collector.xcp.0.secret"]),
+    ("[[collector.xcp]]\nname = \"a\"\ncomponent = \"c\"\nsecret = \"s\"\nlisten = \"0.0.0.0:7999\"\n",
+     [":5: collector.xcp.0.listen: ", "plain = \"accepted\"", "stunnel"]),
     ("[queue\n", [":1"]),
     ("[log]\nlevel = \"loud\"\n", [":2:", "log.level"]),
     # what each setting alone does not show

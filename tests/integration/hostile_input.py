@@ -104,6 +104,7 @@ def run_attack(name, port):
     return json.loads(done.stdout)
 
 
+# conformance: 102
 def check_attack(healthy, services, target, name, port, expected):
     """Fails on anything but a slow answer at once. A slow one is tried again under the same limit: one try that meets it shows
     that the attack does not slow the service, while a machine that is busy with other things slows any try."""

@@ -7,16 +7,14 @@ every accepted post exactly once, each room in the order of sending, and the acc
 
 VERBATIM_STORM_EVENTS and VERBATIM_STORM_KILLS make it larger; TEST_SEED repeats a run.
 """
-import collections
-import hashlib
 import os
 import random
 import subprocess
 import sys
 import time
-import xml.etree.ElementTree as ElementTree
 
-from verbatim_harness import BIN_DIR, HarnessError, Pipeline, wait_until
+from storm import compare, posts_of_xml, read_accepted, start_producer
+from verbatim_harness import HarnessError, Pipeline, wait_until
 
 EVENTS = int(os.environ.get("VERBATIM_STORM_EVENTS", "100000"))
 KILLS = int(os.environ.get("VERBATIM_STORM_KILLS", "22"))
@@ -25,14 +23,6 @@ ROOMS = 20
 # Slow enough that every kill finds events on their way.
 RATE_PER_SECOND = int(os.environ.get("VERBATIM_STORM_RATE", "2500"))
 SIGKILLED = -9
-
-
-def start_producer(pipeline, accepted_path):
-    return subprocess.Popen(
-        [os.path.join(BIN_DIR, "verbatim-producer"), "--address", f"127.0.0.1:{pipeline.ports['grpc']}",
-         "--producer", "storm", "--count", str(EVENTS), "--rooms", str(ROOMS), "--batch", "128", "--window", "8192",
-         "--rate", str(RATE_PER_SECOND), "--accepted", accepted_path],
-        stdout=open(os.path.join(pipeline.dir, "producer.log"), "w", encoding="utf-8"), stderr=subprocess.STDOUT)
 
 
 def dies_by_itself(service, fault_point):
@@ -79,46 +69,6 @@ def storm(pipeline, producer, chance):
     return kills
 
 
-def read_accepted(path):
-    """Digest of the text -> (room, sequence)."""
-    accepted = {}
-    with open(path, encoding="utf-8") as file:
-        for line in file:
-            room, sequence, digest = line.split()
-            accepted[digest] = (room, int(sequence))
-    return accepted
-
-
-def archived_posts(paths):
-    """(digest of the text) of every CHAT of the legacy documents, in the order of the documents."""
-    for path in paths:
-        for _, element in ElementTree.iterparse(path):
-            if element.tag == "Messages":
-                for message in element.iter("Message"):
-                    if message.get("type") == "CHAT":
-                        yield hashlib.sha256(message.get("content").encode()).hexdigest()
-            elif element.tag == "Conversation":
-                element.clear()
-
-
-def compare(accepted, posts):
-    counts = collections.Counter()
-    last = collections.defaultdict(int)
-    disordered = unknown = 0
-    for digest in posts:
-        counts[digest] += 1
-        if digest not in accepted:
-            unknown += 1
-            continue
-        room, sequence = accepted[digest]
-        if counts[digest] == 1:
-            disordered += sequence <= last[room]
-            last[room] = sequence
-    lost = sum(1 for digest in accepted if digest not in counts)
-    twice = sum(count - 1 for count in counts.values())
-    return lost, twice, disordered, unknown, len(counts)
-
-
 def main():
     print(f"kill_storm: seed={SEED} events={EVENTS} (TEST_SEED={SEED} repeats it)", flush=True)
     chance = random.Random(SEED)
@@ -126,27 +76,27 @@ def main():
         pipeline.config["processor"]["adapters"][0].update(interval_ms=300, batch_max_events=2000)
         pipeline.start()
         accepted_path = os.path.join(pipeline.dir, "accepted")
-        producer = start_producer(pipeline, accepted_path)
+        producer = start_producer(pipeline, "storm", EVENTS, accepted_path, rooms=ROOMS, rate=RATE_PER_SECOND, batch=128, window=8192)
         try:
             kills = storm(pipeline, producer, chance)
         finally:
             producer.kill()
             producer.wait()
-        with open(os.path.join(pipeline.dir, "producer.log"), encoding="utf-8") as log:
+        with open(os.path.join(pipeline.dir, "storm.log"), encoding="utf-8") as log:
             tail = log.read()[-2000:]
         if producer.returncode != 0:
             raise HarnessError(f"the producer ended with {producer.returncode}\n{tail}")
-        accepted = read_accepted(accepted_path)
+        accepted = read_accepted([accepted_path])
         pipeline.wait_archived(len(accepted), timeout=300)
         totals = pipeline.totals(recount=True)
         recount = list(pipeline.accounting(recount=True).recount_differences)
-        documents = [path for path in pipeline.documents() if not path.endswith(".companion.xml")]
-        lost, twice, disordered, unknown, archived = compare(accepted, archived_posts(documents))
+        posts = list(posts_of_xml(pipeline.documents()))
+        lost, twice, disordered, unknown = compare(accepted, posts)
         # Whatever was killed when: nothing is missing in the archive, nor there twice.
         verified = pipeline.verbatimctl("verify", pipeline.config["adapter_xml"]["output_dir"], "--ask-processor", "xml")
         pipeline.stop()
         print(tail.strip())
-        print(f"kill_storm: kills={kills} accepted={len(accepted)} archived={archived} lost={lost} twice={twice} "
+        print(f"kill_storm: kills={kills} accepted={len(accepted)} archived={len(set(posts))} lost={lost} twice={twice} "
               f"disordered={disordered} difference={totals['difference']}")
         failures = [text for wrong, text in (
             (len(accepted) != EVENTS, f"accepted {len(accepted)} of {EVENTS}"), (kills < 20, f"only {kills} kills"),

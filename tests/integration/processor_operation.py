@@ -5,6 +5,7 @@ import urllib.request
 
 import grpc
 from verbatim_harness import Pipeline, room_post, wait_until
+from verbatim_operator import Operator
 from verbatim.v1 import event_pb2
 
 CANARY = "canary-text-only-with-content"
@@ -12,9 +13,10 @@ HELD, FREE = "deal@rooms.x", "lunch@rooms.x"
 REASON = ["--reason", "case 4711"]
 
 
-class Story:
+class Story(Operator):
     def __init__(self, pipeline, producer):
-        self.pipeline, self.producer = pipeline, producer
+        super().__init__(pipeline, CANARY)
+        self.producer = producer
         self.sent = 0
 
     def send(self, events):
@@ -23,18 +25,6 @@ class Story:
 
     def posts(self, room, count):
         self.send([room_post(room, "alice@x", f"{CANARY} {self.sent + i}", message_id=f"m{self.sent + i}") for i in range(count)])
-
-    def run(self, *arguments, code=0, words=()):
-        done = self.pipeline.verbatimctl(*arguments)
-        shown = done.stdout + done.stderr
-        assert done.returncode == code, f"exit {done.returncode} instead of {code}: {arguments}\n{shown}"
-        for word in words:
-            assert word in shown, f"{word!r} is missing: {arguments}\n{shown}"
-        assert CANARY not in shown or "--content" in arguments, f"chat text is shown: {arguments}"
-        return done
-
-    def json(self, *arguments):
-        return self.pipeline.verbatimctl_json(*arguments)
 
     def is_queue_held(self):
         try:
@@ -49,7 +39,7 @@ class Story:
 def holds_keep_what_is_archived(story):
     story.run("holds", "add", code=2)
     story.run("holds", "add", *REASON, code=1, words=["a person, a room, a time"])
-    story.run("holds", "add", "--room", HELD, *REASON, words=["Hold 1 stands", HELD])
+    story.run("holds", "add", "--room", HELD.upper(), *REASON, words=["Hold 1 stands", HELD, "has 0 events of it now", "as `staging list` shows it"])
     assert story.is_queue_held()
     story.posts(HELD, 20)
     story.posts(FREE, 20)
@@ -113,6 +103,7 @@ def versions_are_reconstructed(story):
     story.run("staging", "show", traced[0]["info"]["sequence"], "--content", code=2)
     story.run("staging", "list", "--kind", "message_edited", words=["2 events", "staged"])
     story.run("audit", "list", "--service", "processor", words=["content read", "case 4711", "message first"])
+    story.run("staging", "list", "--from", "2026-02-01", "--to", "2026-01-01", code=1, words=["ends before it begins"])
 
 
 def a_replay_reaches_what_is_there(story):
@@ -123,12 +114,15 @@ def a_replay_reaches_what_is_there(story):
                30, "xml to have taken everything")
     first = story.json("staging", "list", "-n", "1")["sequence"]
     before = len(pipeline.documents())
-    story.run("adapters", "replay", "xml", "--from", first, "--dry-run", *REASON, words=["would reach", "34 events"])
-    story.run("adapters", "replay", "xml", "--from", first, *REASON, words=["gives again 34 events"])
+    story.run("adapters", "replay", "xml", "--from", first, "--dry-run", words=["would reach at most", "34 events"])
+    story.run("adapters", "replay", "xml", "--from", first, code=2)
+    story.run("adapters", "replay", "xml", "--from", "999999999", "--dry-run", code=1, words=["would reach nothing"])
+    story.run("adapters", "replay", "xml", "--from", first, *REASON, words=["gives again at most 34 events"])
     wait_until(lambda: [one for one in story.json("adapters", "list")["adapters"] if one["name"] == "xml"][0]["replayed_count"] == "34",
                30, lambda: story.json("adapters", "list"))
     assert len(pipeline.documents()) > before
     story.run("adapters", "replay", "xml", "--from", "999999999", *REASON, code=1)
+    story.run("audit", "list", "--service", "processor", words=["replay ended", "events given: 34 of at most 34"])
     assert [one for one in story.json("batches", "list")["batches"] if one["replay_of"] != "0"], "no batch is marked"
     story.run("status", "--recount", code=1, words=["difference 0"])  # count is not attached
     story.run("verify", pipeline.config["adapter_xml"]["output_dir"], "--ask-processor", "xml")
@@ -136,7 +130,8 @@ def a_replay_reaches_what_is_there(story):
 
 def a_drain_says_what_is_in_the_way_and_ends(story):
     pipeline = story.pipeline
-    story.run("drain", "--timeout", "1", *REASON, code=1, words=["adapter count", "not drained in time"])
+    story.run("drain", "--timeout", "1", *REASON, code=1, words=["adapter count", "not drained in time", "Puts stay paused"])
+    wait_until(lambda: "draining" in pipeline.verbatimctl("status").stdout, 20, lambda: pipeline.verbatimctl("status").stdout)
     pipeline.adapter_count.start()
     story.run("drain", "--timeout", "60", *REASON, words=["Drained", "paused"])
     assert pipeline.queue_info().is_put_paused
@@ -147,6 +142,7 @@ def a_drain_says_what_is_in_the_way_and_ends(story):
     story.run("queues", "resume", "events", *REASON)
     story.posts(FREE, 5)
     story.archived()
+    wait_until(lambda: "draining" not in pipeline.verbatimctl("status").stdout, 20, lambda: pipeline.verbatimctl("status").stdout)
 
 
 def a_drain_does_not_wait_for_an_interval(story):
@@ -164,6 +160,9 @@ def alarms_and_metrics_tell_of_it(story):
     story.run("adapters", "pause", "xml", *REASON)
     wait_until(lambda: "adapter-paused" in story.pipeline.verbatimctl("alarms", "list").stdout, 20, "an alarm")
     story.run("alarms", "list", code=1, words=["processor", "adapter-paused", "xml"])
+    entries = [one for one in story.json("audit", "list", "--service", "processor")["entries"] if one["action"] == "paused"]
+    assert entries and all(one["user"] and one["reason"] == REASON[1] for one in entries), entries
+    story.run("quarantine", "list", "--adapter", "nobody", code=1, words=["no such adapter"])
     story.run("adapters", "resume", "xml", *REASON)
     wait_until(lambda: story.pipeline.verbatimctl("alarms", "list").returncode == 0, 20, "the alarm to be over")
     address = story.pipeline.processor.endpoints["metrics_listen"]

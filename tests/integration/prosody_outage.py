@@ -57,11 +57,14 @@ class Outage:
     def __init__(self, service, how, stops_chat):
         self.service, self.how, self.stops_chat = service, how, stops_chat
         self.name = f"{service.name.removeprefix('verbatim-')} {how}"
-        self.began = self.ended = self.resumed = 0.0
+        self.began = self.stopped = self.ended = self.resumed = 0.0
 
-    def begin(self):
+    async def begin(self):
+        """Beside the senders: they measure what an answer takes, and a clean end may take its time."""
         self.began = time.time()
-        {"kill": self.service.kill, "terminate": self.service.terminate, "pause": self.service.pause}[self.how]()
+        act = {"kill": self.service.kill, "terminate": self.service.terminate, "pause": self.service.pause}[self.how]
+        await asyncio.to_thread(act)
+        self.stopped = time.time()
 
     async def end(self):
         self.ended = time.time()
@@ -80,6 +83,7 @@ def outages(pipeline):
     return plan
 
 
+# conformance: 55
 async def someone_logs_in(prosody, outage):
     """Even then: after the limit at the latest."""
     began = time.monotonic()
@@ -91,7 +95,7 @@ async def someone_logs_in(prosody, outage):
 
 
 async def go_through(outage, prosody, senders):
-    outage.begin()
+    await outage.begin()
     await asyncio.sleep(0.3)
     await asyncio.gather(asyncio.sleep(OUTAGE_S - 0.3), someone_logs_in(prosody, outage))
     await outage.end()
@@ -100,9 +104,11 @@ async def go_through(outage, prosody, senders):
         assert time.time() < deadline, f"{outage.name}: not in use again after {RECOVERY_S} s\n{prosody.process.tail(30)}"
         await asyncio.sleep(0.05)
     outage.resumed = time.time()
-    print(f"  {outage.name}: in use again {outage.resumed - outage.ended:.1f} s after its end", flush=True)
+    print(f"  {outage.name}: {outage.stopped - outage.began:.1f} s to its end, "
+          f"in use again {outage.resumed - outage.ended:.1f} s after its return", flush=True)
 
 
+# conformance: 56 99
 def judge_answers(plan, senders):
     """Everyone was told in time; nobody was bothered who need not be."""
     said = [one for sender in senders for one in sender.said]
@@ -113,7 +119,7 @@ def judge_answers(plan, senders):
         refused = [one for one in said if not one[3] and outage.began - LIMIT_S <= one[0] <= outage.resumed]
         if outage.stops_chat:
             assert refused, f"{outage.name}: nothing was bounced"
-            through = [one for one in during if one[3] and one[0] + one[1] < outage.ended and one[0] > outage.began + 0.5]
+            through = [one for one in during if one[3] and one[0] + one[1] < outage.ended and one[0] > outage.stopped + 0.5]
             assert not through, f"{outage.name}: something came through: {through[:3]}"
         else:
             refused = [one for one in refused if one[0] >= outage.began]
@@ -123,6 +129,7 @@ def judge_answers(plan, senders):
     print(f"answers: ok (slowest {slowest[1]:.2f} s, {sum(not one[3] for one in said)} bounced of {len(said)})")
 
 
+# conformance: 59
 def judge_archive(archive, senders, shown):
     """What was shown stands there once; what stands there was shown, or its sender was told that it might not be."""
     accepted = {one[2] for sender in senders for one in sender.said if one[3]}
@@ -144,6 +151,7 @@ def judge_order(archive, watcher):
     assert shown == archived, "the archive has another order than the room"
 
 
+# conformance: 98
 def judge_gaps(archive, plan):
     """Each outage that stopped the chat stands in the archive as a capture gap."""
     gaps = []
@@ -152,10 +160,10 @@ def judge_gaps(archive, plan):
         gaps.append((to_unix(body.get("start")), to_unix(body.get("end")), body.get("reason")))
     for outage in plan:
         # At least from the first unanswered word to the first error; a service that comes back ends the gap.
-        found = [reason for start, end, reason in gaps if start <= outage.began + LIMIT_S and end >= outage.began + LIMIT_S - 1
+        found = [reason for start, end, reason in gaps if start <= outage.stopped + LIMIT_S and end >= outage.stopped + LIMIT_S - 1
                  and end <= outage.resumed + LIMIT_S + 3]
         if outage.stops_chat:
-            assert found, f"{outage.name}: no capture gap between {outage.began:.1f} and {outage.ended:.1f} in {gaps}"
+            assert found, f"{outage.name}: no capture gap between {outage.stopped:.1f} and {outage.ended:.1f} in {gaps}"
             print(f"  {outage.name}: capture gap {', '.join(sorted(set(found)))}")
     assert not [gap for gap in gaps if gap[0] > max(outage.resumed for outage in plan)], "a gap without an outage"
 

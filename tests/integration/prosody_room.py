@@ -110,6 +110,7 @@ def each_post_stands_once(archive, story):
     print(f"posts: ok ({len(archive.posts)} posts, each once)")
 
 
+# conformance: 97
 def evidence_stands_in_the_companion(archive, story):
     entry = story.facts["post"]
     captures = [event for event in archive.events if event.message_id == entry["id"]]

@@ -85,6 +85,13 @@ class Stage:
                                 lambda: f"{names}, not only {self.giver.names(start)}")
         assert self.giver.names(start) == names, self.giver.names(start)
 
+    async def is_quiet(self):
+        """All that was told on the way here has come in: what is told now comes in behind it."""
+        start, word = len(self.giver.asked), "the end of a scenario"
+        await self.alice.tell(f"bob@{HOST}", word)
+        await asyncio.to_thread(wait_until, lambda: any(asked.name == "es_IN" and asked.body() == word for asked in self.giver.asked[start:]),
+                                5, "the last word to be told")
+
     async def log_in_and_out(self, name):
         client = await self.client(name)
         await client.stop()
@@ -112,6 +119,10 @@ async def a_stanza_is_asked_about_as_often_as_needed(stage):
     start = len(stage.giver.asked)
     await stage.alice.tell(f"bob@{HOST}", "once")
     await stage.is_asked(start, ["es_OUT", "es_IN"])
+    start = len(stage.giver.asked)
+    await stage.alice.whisper(ROOM, "bob", "once")
+    await stage.is_asked(start, ["es_OUT", "onPacket", "es_IN"])
+    assert [asked.is_awaited for asked in stage.giver.asked[start:]] == [True, True, False]
     # Typing notices are nobody's words.
     start = len(stage.giver.asked)
     stage.alice.send_raw(f"<message to='{ROOM}' type='groupchat'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>")
@@ -149,6 +160,31 @@ async def a_handled_stanza_stops_silently(stage):
     assert not any(entry[3] == "stop" for entry in stage.bob.seen)
 
 
+async def a_handled_stanza_tells_the_sender_why_where_the_policy_says_it(stage):
+    texts = []
+    stage.alice.add_event_handler("message_error", lambda message: texts.append(message["error"]["text"]))
+    for name, act in (("onBeforeSend", lambda: stage.alice.post(ROOM, "stop")), ("es_OUT", lambda: stage.alice.tell(f"bob@{HOST}", "stop")),
+                      ("onPacket", lambda: stage.alice.whisper(ROOM, "bob", "stop"))):
+        stage.decide(lambda asked, name=name: f"handle Not with {name}" if asked.name == name else "pass")
+        assert (await outcome(act()))[0] == "policy-violation", name
+        assert texts.pop() == f"Not with {name}" and not texts, texts
+    stage.decide(lambda asked: "pass")
+    assert not any(entry[3] == "stop" for entry in stage.bob.seen)
+
+
+async def words_in_an_error_are_asked_about(stage):
+    heard, start = [], len(stage.giver.asked)
+    stage.bob._on_error = lambda message: heard.append(message.xml.findtext("{jabber:client}body"))
+    stage.decide(lambda asked: "handle" if asked.body() == "psst" else "pass")
+    for text in ("psst", "not for your ears"):
+        stage.alice.send_raw(f"<message to='{stage.bob.boundjid.full}' type='error' id='e'><body>{text}</body></message>")
+    await stage.alice.tell(f"bob@{HOST}", "that was all")
+    del stage.bob._on_error
+    stage.decide(lambda asked: "pass")
+    asked = [asked.body() for asked in stage.giver.asked[start:] if asked.name == "es_OUT"]
+    assert asked == ["psst", "not for your ears", "that was all"] and heard == ["not for your ears"], (asked, heard)
+
+
 async def a_refusal_reaches_the_sender(stage):
     stage.decide(lambda asked: "error" if asked.name != "x-snapshot" else "pass")
     results = [await outcome(stage.alice.post(ROOM, "x")), await outcome(stage.alice.tell(f"bob@{HOST}", "x")),
@@ -171,6 +207,7 @@ async def a_refusal_reaches_the_sender(stage):
     stage.alice.leave(f"new@{ROOMS}")
 
 
+# conformance: 50 55 56
 async def no_verdict_is_an_error_within_the_limit(stage):
     stage.decide(lambda asked: "silence")
     results = await asyncio.gather(*(outcome(client.post(ROOM, "x")) for client in (stage.alice, stage.bob, stage.carol)),
@@ -240,6 +277,7 @@ async def who_is_killed_while_held_leaves_in_order(stage):
     assert [entry[3] for entry in stage.bob.seen][-2:] == ["last words", "between"], stage.bob.seen[-2:]
 
 
+# conformance: 58
 async def a_short_restart_is_invisible(stage):
     start = len(stage.giver.asked)
     stage.giver.stop()
@@ -271,6 +309,7 @@ async def what_is_unanswered_comes_again(stage):
     assert len(asked) == 2 and asked[0].id == asked[1].id and asked[0].attributes == asked[1].attributes, asked
 
 
+# conformance: 54 59
 async def without_a_link_for_long_all_is_bounced_at_once(stage):
     stage.giver.stop()
     await asyncio.sleep(LIMIT_S + 0.2)
@@ -364,12 +403,15 @@ async def who_reads_the_own_archive_is_asked_about(stage):
 async def run(stage):
     await stage.gather()
     for scenario in (a_stanza_is_asked_about_as_often_as_needed, a_changed_stanza_replaces_the_stanza,
-                     a_handled_stanza_stops_silently, a_refusal_reaches_the_sender, no_verdict_is_an_error_within_the_limit,
-                     order_is_kept_whatever_the_verdicts_take, a_burst_is_read_to_its_end, two_creators_make_one_room, what_comes_from_outside_is_asked_about_on_arrival,
+                     a_handled_stanza_stops_silently, a_handled_stanza_tells_the_sender_why_where_the_policy_says_it,
+                     words_in_an_error_are_asked_about, a_refusal_reaches_the_sender, no_verdict_is_an_error_within_the_limit,
+                     order_is_kept_whatever_the_verdicts_take, a_burst_is_read_to_its_end, two_creators_make_one_room,
+                     what_comes_from_outside_is_asked_about_on_arrival,
                      a_person_s_act_where_nothing_may_wait_does_not_go_on, who_reads_the_own_archive_is_asked_about,
                      who_is_killed_while_held_leaves_in_order, a_short_restart_is_invisible, what_is_unanswered_comes_again,
                      without_a_link_for_long_all_is_bounced_at_once):
         await scenario(stage)
+        await stage.is_quiet()
         stage.prosody.assert_healthy()
         print(f"{scenario.__name__}: ok", flush=True)
 

@@ -1,9 +1,9 @@
 """A real verbatim-queue on a small file system that fills up while producers run.
 
 First by the queue's own messages, then by somebody else's file, with a kill in between; at last to the last byte, with one kill
-after the other: in the start, right after it, while it is drained. Each time puts are refused as full, loudly and counted;
-consumers drain although the disk is full; producers go on by themselves once there is room. In the end everything acknowledged was
-received, nothing is lost, nothing came twice.
+after the other: in the start, right after it, while it is drained. Each time puts are refused as full, loudly and counted; what is
+abandoned or poison leaves at once; consumers drain although the disk is full; producers go on by themselves once there is room. In
+the end everything acknowledged was received, nothing is lost, nothing came twice.
 """
 import os
 import random
@@ -15,8 +15,9 @@ small_disk.enter_own_mounts()
 
 import grpc  # noqa: E402
 from queue_actors import QueueActor, judge  # noqa: E402
-from verbatim_harness import Pipeline, wait_until  # noqa: E402
-from verbatim.v1 import admin_pb2  # noqa: E402
+from queue_operator import QueueClient  # noqa: E402
+from verbatim_harness import HarnessError, Pipeline, wait_until  # noqa: E402
+from verbatim.v1 import admin_pb2, queue_settings_pb2  # noqa: E402
 
 DISK_MIB = 96
 FREE_MIN_BYTES = 8 << 20
@@ -24,6 +25,7 @@ BODY_BYTES = 16 << 10
 KILL_COUNT = 12
 DISK_FAILED = 4
 FULL = "REFUSAL_REASON_FULL"
+ENDS = "ends"  # a queue in which messages end otherwise than by a commit
 
 
 class Story:
@@ -70,6 +72,58 @@ class Story:
         self.expect_alarm(True)
         assert self.pipeline.queue.is_running(), self.pipeline.queue.tail()
         return seen
+
+    def depth_of(self, name):
+        queues = self.pipeline.queue_admin().ListQueues(admin_pb2.ListQueuesRequest(), timeout=10).queues
+        return sum(queue.depth for queue in queues if queue.name == name)
+
+    def put_ends(self, count):
+        client = QueueClient(self.address, "ends-client")
+        for _ in range(count):
+            client.put(ENDS, [b"\xff" * BODY_BYTES])
+        client.close()
+
+    def take_ends(self):
+        """Nothing of ENDS is left, so that the log need not carry it on."""
+        client = QueueClient(self.address, "ends-client")
+        for queue in (ENDS, ENDS + ";poison"):
+            while lease := client.receive(queue):
+                client.commit(queue, lease)
+        client.close()
+
+    def what_ends_leaves_at_once(self):
+        """One message of ENDS is abandoned, one fails its only try."""
+        before = self.depth_of(ENDS + ";poison")
+        client = QueueClient(self.address, "ends-client")
+        client.abandon(ENDS, client.receive(ENDS, max_count=1), "nobody can read it")
+        assert self.depth_of(ENDS + ";poison") == before + 1, self.pipeline.queue.tail()
+        client.abort(ENDS, client.receive(ENDS, max_count=1))
+        wait_until(lambda: self.depth_of(ENDS + ";poison") == before + 2, 5, lambda: f"a message to be poison\n{self.pipeline.queue.tail()}")
+        client.close()
+
+    def knows_no_segments(self, timeout=3):
+        """The service has found out that the disk takes no more of them."""
+        def is_raised():
+            try:
+                answer = self.pipeline.queue_admin().ListAlarms(admin_pb2.ListAlarmsRequest(), timeout=10)
+            except grpc.RpcError:
+                return False
+            return any((alarm.name, alarm.subject) == ("disk-full", "segments") and alarm.is_raised for alarm in answer.alarms)
+        try:
+            wait_until(is_raised, timeout, "the alarm")
+        except HarnessError:
+            return False
+        return True
+
+    def use_up_segments(self):
+        """Messages are abandoned until the disk takes no more segments: a sixth of one at a time."""
+        client = QueueClient(self.address, "ends-client")
+        for _ in range(6):
+            if self.knows_no_segments():
+                break
+            client.abandon(ENDS, client.receive(ENDS, max_count=20), "nobody can read them")
+        client.close()
+        assert self.knows_no_segments(), self.pipeline.queue.tail()
 
     def expect_alarm(self, is_raised):
         """The alarm of the disk, or of a quota, is raised; or all of them are over."""
@@ -119,11 +173,14 @@ def fills_up_by_itself(story):
 
 def fills_up_by_somebody_else(story):
     before = story.refused_count()
+    story.put_ends(2)
     producers = story.start_producers(["foreign-a", "foreign-b"])
     wait_until(lambda: story.pipeline.queue_info().depth > 200, 60, "some messages")
     left = story.disk.fill()
     story.wait_full(before)
     stuck = story.acknowledged()
+    story.what_ends_leaves_at_once()
+    story.take_ends()
     # It can be killed, starts again and is drained, all on a full disk.
     story.pipeline.queue.kill()
     story.pipeline.queue.start()
@@ -145,6 +202,7 @@ def is_killed_while_it_is_full(story, chance):
     """Each life finds not one byte free: whatever the one before gave back is taken at once."""
     queue = story.pipeline.queue
     before = story.refused_count()
+    story.put_ends(130)
     producers = story.start_producers(["killed-a", "killed-b"])
     wait_until(lambda: story.pipeline.queue_info().depth > 1000, 60, "some messages")
     story.disk.fill()
@@ -158,6 +216,8 @@ def is_killed_while_it_is_full(story, chance):
     queue.kill()
     queue.start()
     depth = wait_until(story.depth_or_none, 30, "the service to tell its depth")
+    story.use_up_segments()
+    story.what_ends_leaves_at_once()
     consumers = [QueueActor("consume", name, story.address, story.pipeline.dir, max_count=4) for name in ("third-a", "third-b")]
     story.consumers += consumers
     for consumer in consumers:
@@ -170,6 +230,7 @@ def is_killed_while_it_is_full(story, chance):
         queue.kill()
         queue.start()
     story.wait_empty("all that was stored to be taken")
+    story.take_ends()
     story.disk.unfill()
     wait_until(lambda: not story.service().is_full, 30, lambda: f"puts to be taken again: {story.service()} {story.log()}")
     for producer in producers:
@@ -186,6 +247,9 @@ with Pipeline("queue_disk_full", config=config) as pipeline:
         story = Story(pipeline, disk)
         try:
             pipeline.queue.start()
+            settings = queue_settings_pb2.QueueSettings(retries=0, retry_cycles=0)
+            pipeline.queue_admin().CreateQueue(admin_pb2.CreateQueueRequest(queue=ENDS, settings=settings, reason="a test"), timeout=60,
+                                               wait_for_ready=True)
             fills_up_by_itself(story)
             fills_up_by_somebody_else(story)
             seed = int(os.environ.get("TEST_SEED") or time.time_ns() % 10**6)

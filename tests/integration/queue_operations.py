@@ -8,6 +8,7 @@ import urllib.request
 
 from queue_operator import QueueClient
 from verbatim_harness import BIN_DIR, SOURCE_DIR, Pipeline, wait_until
+from verbatim_operator import Operator
 
 from verbatim.v1 import queue_pb2
 
@@ -15,24 +16,13 @@ CANARY = "canary-text-that-must-not-be-shown"
 REASON = ("--reason", "a test")
 
 
-class Operator:
-    """verbatimctl, with its answers checked for what must never be shown."""
-
+class QueueOperator(Operator):
     def __init__(self, pipeline):
-        self.pipeline = pipeline
+        super().__init__(pipeline, CANARY)
         self.changes = 0
 
     def run(self, *arguments, code=0, words=()):
-        done = self.pipeline.verbatimctl(*arguments)
-        shown = done.stdout + done.stderr
-        assert done.returncode == code, f"exit {done.returncode} instead of {code}: {arguments}\n{shown}"
-        for word in words:
-            assert word in shown, f"{word!r} is missing: {arguments}\n{shown}"
-        assert CANARY not in shown and "\x1b" not in shown, f"what must not be shown: {arguments}\n{shown}"
-        return done.stdout
-
-    def json(self, *arguments):
-        return self.pipeline.verbatimctl_json(*arguments)
+        return super().run(*arguments, code=code, words=words).stdout
 
     def change(self, *arguments, code=0, words=()):
         self.changes += 1
@@ -225,7 +215,7 @@ def poison_leaves_its_queue(operator, client):
 
 def destroying_takes_a_token_and_no_hold(operator):
     operator.change("queues", "purge", "target", "--all")
-    count = len(operator.ids("target;dead-letters"))
+    count = len(operator.ids("target;dead-letters", "-n", 1000))
     assert count > 2
     preview = operator.json("dead-letters", "destroy", "target", "--all", *REASON)
     assert (preview["message_count"], preview["is_destroyed"]) == (str(count), False) and preview["token"], preview
@@ -239,13 +229,22 @@ def destroying_takes_a_token_and_no_hold(operator):
     operator.change("dead-letters", "destroy", "target", "--all", "--token", "0123456789abcdef", code=1)
     # The token is for these messages only.
     operator.change("dead-letters", "destroy", "target", "--id", 1, "--token", token, code=1)
-    assert len(operator.ids("target;dead-letters")) == count
+    assert len(operator.ids("target;dead-letters", "-n", 1000)) == count
     shown = operator.run("dead-letters", "destroy", "target", "--all", *REASON)
     token = re.search(r"--token (\S+)", shown).group(1)
     operator.change("dead-letters", "destroy", "target", "--all", "--token", token, words=[f"Destroyed: {count} messages"])
     assert operator.ids("target;dead-letters") == []
     assert operator.info("target;dead-letters")["destroyed_count"] == str(count)
     operator.change("dead-letters", "destroy", "target", "--all", "--token", token, code=1)
+
+
+def without_dead_letters_nothing_is_wrong(operator, client):
+    operator.change("queues", "create", "unharmed")
+    operator.change("dead-letters", "redrive", "unharmed", "--all", words=["No dead letters."])
+    operator.run("dead-letters", "destroy", "unharmed", "--all", *REASON, words=["No dead letters."])
+    client.put("unharmed", [b"worse"])
+    client.abandon("unharmed", client.receive("unharmed"), "the consumer cannot read it")
+    operator.change("dead-letters", "redrive", "unharmed", "--all", words=["No dead letters. 1 are in \"unharmed;poison\"."])
 
 
 def a_journal_is_trimmed_by_a_call(operator, client):
@@ -261,7 +260,7 @@ def lookup_ids_outlive_their_queue(operator, client):
     operator.change("queues", "create", "again")
     client.put("again", [b"one", b"two"])
     operator.change("queues", "delete", "again", code=1)
-    operator.change("queues", "delete", "again", "--force", words=["again is deleted"])
+    operator.change("queues", "delete", "again", "--force", words=["again is deleted, its messages are in \"again;dead-letters\", its sub-queues stay"])
     assert operator.info("again") is None
     dead = operator.json("dead-letters", "list", "again")["messages"]
     assert [one["hops"][-1]["reason"] for one in dead] == ["END_REASON_QUEUE_DELETED"] * 2, dead
@@ -270,7 +269,9 @@ def lookup_ids_outlive_their_queue(operator, client):
     operator.change("queues", "create", "again")
     client.forget("again")
     assert client.put("again", [b"three"])[0] > 2, "a lookup id was given twice"
-    operator.change("queues", "delete", "verbatim.probe", code=1)
+    operator.change("queues", "delete", "verbatim.probe", code=1, words=["probe_interval_ms"])
+    operator.change("queues", "move", "again", "verbatim.probe", "--all", code=1)
+    operator.change("queues", "move", "again;retry", "events", "--all", code=1, words=["again;retry is a view of again"])
 
 
 def a_full_queue_is_an_alarm_that_clears(operator, client, told_path):
@@ -389,7 +390,7 @@ with Pipeline("queue_operations", services=[], config={"queue": {"probe_interval
     command = alarm_command(pipeline.dir)
     pipeline.config["queue"]["alarm_command"] = command
     pipeline.queue.start()
-    operator = Operator(pipeline)
+    operator = QueueOperator(pipeline)
     client = QueueClient(pipeline.queue.endpoints["listen"])
     usage_errors_are_two(operator)
     queues_are_made_and_configured(operator)
@@ -401,6 +402,7 @@ with Pipeline("queue_operations", services=[], config={"queue": {"probe_interval
     a_transfer_ends_with_its_caller(operator, client)
     poison_leaves_its_queue(operator, client)
     destroying_takes_a_token_and_no_hold(operator)
+    without_dead_letters_nothing_is_wrong(operator, client)
     a_journal_is_trimmed_by_a_call(operator, client)
     lookup_ids_outlive_their_queue(operator, client)
     a_full_queue_is_an_alarm_that_clears(operator, client, command + ".told")

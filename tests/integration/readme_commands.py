@@ -33,6 +33,7 @@ def the_first_thing_is_the_two_commands():
 
 
 def run_commands(pipeline, commands):
+    commands = commands.replace("deploy/policies/", os.path.join(SOURCE_DIR, "deploy/policies/"))
     commands = commands.replace("build/release/bin/", BIN_DIR + "/").replace("127.0.0.1:7420",
                                                                              f"127.0.0.1:{pipeline.ports['grpc']}")
     done = subprocess.run(["bash", "-euo", "pipefail", "-c", commands], cwd=pipeline.dir, capture_output=True, text=True,
@@ -66,6 +67,7 @@ with Pipeline("readme_commands", config=config) as pipeline:
                 wait_until(lambda: "running; stop with Ctrl-C" in background.log_text(), 60, background.tail)
             elif mark != "without building":
                 output += run_commands(pipeline, commands)
+        assert "rules=5" in output and "it has not attached yet" in output, output
         assert "accepted=300" in output and "All accounted for: accepted 300, difference 0." in output, output
         assert re.search(r"^batch-\d+\.xml$", output, re.MULTILINE), output
     except BaseException:

@@ -101,8 +101,13 @@ def five_ways(pipeline, folder, last):
         for name in names_of(copy, numbers[-1]):
             os.remove(os.path.join(copy, name))
         verify(pipeline, copy, 0)
+        assert "as far as a folder alone can tell" in pipeline.verbatimctl("verify", copy).stdout
         for known in (("--last", last), ("--ask-processor", "xml")):
             assert found(verify(pipeline, copy, 1, *known)) == [("TRUNCATED", numbers[-2], manifest(numbers[-2]))]
+    with Copy(pipeline, folder) as copy:  # all of it
+        for name in os.listdir(copy):
+            os.remove(os.path.join(copy, name))
+        assert found(verify(pipeline, copy, 1)) == [("TRUNCATED", 0, "")]
     with Copy(pipeline, folder) as copy:  # and at the oldest end
         for number in numbers[:2]:
             for name in names_of(copy, number):
@@ -128,6 +133,7 @@ with Pipeline("verify_archive",
     assert (report["adapter"], report["running_event_count"], report["event_count"]) == ("xml", "24", "24"), report
     assert int(report["batch_count"]) >= 8 and int(report["replaced_count"]) >= 1, report
     assert report["notices"] == [], report
+    assert f"{folder}: untouched.\n" in pipeline.verbatimctl("verify", folder, "--ask-processor", "xml").stdout
     last = f"{report['last_batch']}:{report['last_manifest_sha256']}"
     verify(pipeline, folder, 0, "--last", last)
     verify(pipeline, folder, 0, "--last", f"{report['last_batch']}:{report['last_digest']}")

@@ -43,6 +43,7 @@ def source_info(pipeline):
     return next(source for source in listed.sources if source.name == "chat")
 
 
+# conformance: 1 4 5 6
 def handshakes(pipeline):
     for ns, attributes in (("jabber:component:connect", f"from='{COMPONENT}'"),
                            ("jabber:component:accept", f"to='{COMPONENT}'"),
@@ -86,6 +87,7 @@ def a_newer_link_ends_the_older(pipeline):
     print("conflict: ok")
 
 
+# conformance: 43 59 93
 def pass_only_when_durable(pipeline):
     with XcpNode(pipeline.xcp_port, COMPONENT, SECRET) as node:
         node.connect()
@@ -102,6 +104,7 @@ def pass_only_when_durable(pipeline):
     print(f"error without queue after {took:.2f} s: ok")
 
 
+# conformance: 95 96
 def a_resent_request_is_stored_once_across_kill(pipeline):
     with XcpNode(pipeline.xcp_port, COMPONENT, SECRET) as node:
         node.connect()
@@ -143,6 +146,7 @@ def answers_keep_the_order_of_a_room(pipeline):
     print("order: ok")
 
 
+# conformance: 47 101
 def reply_classes_and_the_undecodable(pipeline):
     with XcpNode(pipeline.xcp_port, COMPONENT, SECRET) as node:
         node.connect()
@@ -159,6 +163,7 @@ def reply_classes_and_the_undecodable(pipeline):
     print("reply classes, undecodable: ok")
 
 
+# conformance: 98
 def gaps_are_recorded(pipeline):
     with XcpNode(pipeline.xcp_port, COMPONENT, SECRET) as node:
         before = len([gap for gap in gaps(pipeline) if gap.reason == event_pb2.CaptureGap.REASON_LINK_DOWN])
@@ -199,6 +204,7 @@ def a_snapshot_becomes_joins_and_leaves(pipeline):
     print("snapshot: ok")
 
 
+# conformance: 94
 def a_graceful_end_answers_what_is_in_flight(pipeline):
     with XcpNode(pipeline.xcp_port, COMPONENT, SECRET) as node:
         node.connect()

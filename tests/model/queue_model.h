@@ -279,6 +279,11 @@ class Model {
     }
     std::sort(deleting.begin(), deleting.end());
     for (const auto& [made, name] : deleting) {
+      if (is_held(name)) {
+        queues[name].is_deleting = false;
+        on_unit();
+        continue;
+      }
       transfer(name, sub(name, "dead-letters"), v1::END_REASON_QUEUE_DELETED);
       if (!queues[name].messages.empty()) continue;
       retired_[name] = queues[name].next_lookup_id;
@@ -306,6 +311,10 @@ class Model {
         one.lease = 0;
         if (one.delivery_count >= queue.settings.tries_per_cycle * queue.settings.cycles) {
           poison_.emplace_back(name, id);
+        } else if (one.delivery_count > 0 && one.not_before <= now &&
+                   one.delivery_count % queue.settings.tries_per_cycle == 0 &&
+                   queue.settings.cycle_delay > 0) {
+          one.not_before = now + queue.settings.cycle_delay;
         }
       }
     }

@@ -135,6 +135,10 @@ constexpr Planted kPlanted[] = {
     {"SkipsTheJournal", &Canaries::skips_the_journal},
     {"DestroysInSpiteOfHold", &Canaries::destroys_in_spite_of_hold},
     {"ReusesLookupIds", &Canaries::reuses_lookup_ids},
+    {"TakesOlderEpochs", &Canaries::takes_older_epochs},
+    {"NeverIsPoison", &Canaries::never_is_poison},
+    {"IgnoresQuotas", &Canaries::ignores_quotas},
+    {"ForgetsDelays", &Canaries::forgets_delays},
 };
 INSTANTIATE_TEST_SUITE_P(Planted, QueueModelCanary, ::testing::ValuesIn(kPlanted),
                          [](const auto& one) { return std::string(one.param.name); });

@@ -164,7 +164,7 @@ class StagingModelTest : public StagingFixture {
         if (random(2) == 0) adapter.poison.erase(one);
       }
       if (request.sequences().empty()) continue;
-      const auto released = staging_->release(request, "model");
+      const auto released = staging_->release(request, {"model", "user"});
       ASSERT_TRUE(released) << released.error().to_string();
     }
   }

@@ -1,130 +1,18 @@
 #include "tests/support/fake_hub.h"
 
-#include <grpcpp/grpcpp.h>
-
-#include <algorithm>
-#include <chrono>
-#include <deque>
-#include <utility>
+#include <string>
 
 #include "base/check.h"
 #include "base/grpc_server.h"
-#include "base/mutex.h"
+#include "tests/support/fake_stream.h"
 #include "verbatim/v1/adapter.grpc.pb.h"
 
 namespace verbatim::testing {
-namespace {
 
-constexpr std::chrono::seconds kPatience{20};
-
-using GrpcStream = grpc::ServerReaderWriter<v1::ToAdapter, v1::FromAdapter>;
-
-class StreamState final : public FakeHub::Stream {
- public:
-  StreamState(grpc::ServerContext& context, GrpcStream& stream, v1::AdapterHello hello)
-      : context_(&context), stream_(&stream) {
-    hello_ = std::move(hello);
-  }
-
-  void send(const v1::ToAdapter& message) override {
-    base::MutexLock lock(mutex_);
-    if (stream_ != nullptr) stream_->Write(message);
-  }
-  void cancel() override {
-    base::MutexLock lock(mutex_);
-    if (context_ != nullptr) context_->TryCancel();
-  }
-  v1::FromAdapter wait_for(v1::FromAdapter::KindCase kind) override {
-    base::MutexLock lock(inbox_mutex_);
-    v1::FromAdapter found;
-    const bool has_come = changed_.wait_for(inbox_mutex_, kPatience, [&]() REQUIRES(inbox_mutex_) {
-      while (!inbox_.empty()) {
-        found = std::move(inbox_.front());
-        inbox_.pop_front();
-        if (found.kind_case() == kind) return true;
-      }
-      return false;
-    });
-    CHECK(has_come, "the adapter did not send what was waited for");
-    return found;
-  }
-  int count(v1::FromAdapter::KindCase kind) override {
-    base::MutexLock lock(inbox_mutex_);
-    return static_cast<int>(
-        std::count_if(inbox_.begin(), inbox_.end(),
-                      [kind](const auto& message) { return message.kind_case() == kind; }));
-  }
-  void wait_end() override {
-    base::MutexLock lock(inbox_mutex_);
-    const bool has_ended = changed_.wait_for(
-        inbox_mutex_, kPatience, [this]() REQUIRES(inbox_mutex_) { return has_ended_; });
-    CHECK(has_ended, "the adapter did not end the stream");
-  }
-
-  void push(v1::FromAdapter message) {
-    base::MutexLock lock(inbox_mutex_);
-    inbox_.push_back(std::move(message));
-    changed_.notify_all();
-  }
-  void end() {
-    {
-      base::MutexLock lock(mutex_);
-      context_ = nullptr;
-      stream_ = nullptr;
-    }
-    base::MutexLock lock(inbox_mutex_);
-    has_ended_ = true;
-    changed_.notify_all();
-  }
-
- private:
-  base::Mutex mutex_;  // one writer at a time
-  grpc::ServerContext* context_ GUARDED_BY(mutex_);
-  GrpcStream* stream_ GUARDED_BY(mutex_);
-  base::Mutex inbox_mutex_;
-  base::CondVar changed_;
-  std::deque<v1::FromAdapter> inbox_ GUARDED_BY(inbox_mutex_);
-  bool has_ended_ GUARDED_BY(inbox_mutex_) = false;
-};
-
-}  // namespace
-
-class FakeHub::Service final : public v1::AdapterHub::Service {
- public:
-  grpc::Status Attach(grpc::ServerContext* context, GrpcStream* stream) override {
-    v1::FromAdapter message;
-    if (!stream->Read(&message) || !message.has_hello()) {
-      return {grpc::StatusCode::INVALID_ARGUMENT, "no hello"};
-    }
-    auto state = std::make_shared<StreamState>(*context, *stream, message.hello());
-    {
-      base::MutexLock lock(mutex_);
-      waiting_.push_back(state);
-      changed_.notify_all();
-    }
-    while (stream->Read(&message)) state->push(std::move(message));
-    state->end();
-    return grpc::Status::OK;
-  }
-
-  std::shared_ptr<StreamState> wait_stream() {
-    base::MutexLock lock(mutex_);
-    const bool has_come = changed_.wait_for(
-        mutex_, kPatience, [this]() REQUIRES(mutex_) { return !waiting_.empty(); });
-    CHECK(has_come, "no adapter has attached");
-    auto stream = waiting_.front();
-    waiting_.pop_front();
-    return stream;
-  }
-
- private:
-  base::Mutex mutex_;
-  base::CondVar changed_;
-  std::deque<std::shared_ptr<StreamState>> waiting_ GUARDED_BY(mutex_);
-};
+using HubStream = FakeStream<FakeHub::Stream, v1::ToAdapter, v1::FromAdapter>;
 
 struct FakeHub::State {
-  Service service;
+  FakeAttach<v1::AdapterHub::Service, HubStream, v1::ToAdapter, v1::FromAdapter> service;
   std::unique_ptr<base::GrpcServer> server;
 };
 

@@ -55,7 +55,6 @@ class FakeHub {
   int port() const;
 
  private:
-  class Service;
   struct State;
   std::unique_ptr<State> state_;
 };

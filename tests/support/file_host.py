@@ -26,6 +26,8 @@ class Answer:
     is_endless: bool = False
     # Says nothing until the host closes.
     is_silent: bool = False
+    # Called before the answer is given.
+    on_asked: object = None
 
 
 class FileHost:
@@ -71,7 +73,7 @@ class FileHost:
         openssl("x509", "-req", "-in", "host.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
                 "-extfile", "names", "-out", "host.pem")
 
-    def _serve(self, context):
+    def _serve(self, context, address=("127.0.0.1", 0)):
         host = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -92,13 +94,15 @@ class FileHost:
                 # The handshake is the connection's own thread's.
                 super().finish_request(context.wrap_socket(request, server_side=True) if context else request, client_address)
 
-        server = Server(("127.0.0.1", 0), Handler)
+        server = Server(address, Handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.servers.append(server)
         return server
 
     def give(self, handler):
         answer = self.files.get(handler.path, Answer(status=404))
+        if answer.on_asked:
+            answer.on_asked()
         if answer.is_silent:
             self.is_over.wait()
             return

@@ -5,12 +5,10 @@
 Each batch becomes one file of lines "event-id digest ok|missing|wrong"; an event without files has none.
 """
 import hashlib
-import os
 import sys
-import time
 
 import grpc
-import picky_adapter
+from line_adapter import LineAdapter
 from verbatim.v1 import adapter_pb2 as pb
 from verbatim.v1 import adapter_pb2_grpc, event_pb2
 
@@ -23,9 +21,9 @@ def digests_of(event):
     return [file.sha256 for file in files if file.sha256]
 
 
-class Reader(picky_adapter.Picky):
+class Reader(LineAdapter):
     def __init__(self, hub, folder, name):
-        super().__init__(folder, name, 0)
+        super().__init__(folder, name)
         channel = grpc.insecure_channel(hub, options=[("grpc.use_local_subchannel_pool", 1)])
         self.stub = adapter_pb2_grpc.AdapterHubStub(channel)
 
@@ -40,30 +38,14 @@ class Reader(picky_adapter.Picky):
             raise
         return "ok" if found.digest() == digest else "wrong"
 
-    def apply(self, begin, events, digest):
-        lines = []
-        for stored in map(pb.StoredEvent.FromString, events):
-            event = event_pb2.Event.FromString(stored.event)
-            lines += [f"{event.id} {one.hex()} {self.look(one)}\n" for one in digests_of(event)]
-        path = picky_adapter.path_of(self.folder, begin.batch, digest)
-        if not os.path.exists(path):
-            with open(path + ".tmp", "w", encoding="utf-8") as file:
-                file.writelines(lines)
-                file.flush()
-                os.fsync(file.fileno())
-            os.rename(path + ".tmp", path)
-        return pb.FromAdapter(ack={"batch": begin.batch, "store_epoch": begin.store_epoch, "digest": digest})
+    def lines_of(self, begin, events):
+        parsed = [event_pb2.Event.FromString(stored.event) for stored in events]
+        return [f"{event.id} {one.hex()} {self.look(one)}\n" for event in parsed for one in digests_of(event)]
 
 
 def main():
     hub, folder, name = sys.argv[1:4]
-    reader = Reader(hub, folder, name)
-    while True:
-        try:
-            reader.serve(hub)
-        except grpc.RpcError as error:
-            print(error.code(), flush=True)
-        time.sleep(0.05)
+    Reader(hub, folder, name).run(hub)
 
 
 if __name__ == "__main__":

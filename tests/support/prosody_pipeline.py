@@ -14,11 +14,20 @@ from xmpp_client import ChatClient, Ledger
 COMPONENT, SECRET = "op-test.example", "test secret"
 
 
+def prosody_pipeline(name, limit_s=10, collector=None, adapters=("xml",), server=None, **tap_options):
+    """limit_s: how long the tap holds a stanza; server: further arguments of Prosody. The rest as tapped_pipeline."""
+    def make(folder, port):
+        link = {"verbatim_port": port, "verbatim_component": COMPONENT, "verbatim_secret": SECRET, "verbatim_node": "chat",
+                "verbatim_verdict_timeout": limit_s, "verbatim_reconnect_min": 0.1, "verbatim_reconnect_max": 0.5, **tap_options}
+        return Prosody(folder, link, **(server or {}))
+    return tapped_pipeline(name, make, limit_s, collector, adapters)
+
+
 @contextlib.contextmanager
-def prosody_pipeline(name, limit_s=10, collector=None, adapters=("xml",), **tap_options):
+def tapped_pipeline(name, make, limit_s=10, collector=None, adapters=("xml",)):
     """All of it running; at the end each must be well and end cleanly.
 
-    limit_s: how long the tap holds a stanza; the collector's own deadline is two thirds of it.
+    make(folder, port): a chat server whose tap dials that port. The collector's own deadline is two thirds of limit_s.
     """
     port = free_port()
     config = {"collector": {"event_deadline_ms": int(limit_s * 1000 * 2 / 3), "internal_domains": [HOST, ROOMS],
@@ -26,32 +35,30 @@ def prosody_pipeline(name, limit_s=10, collector=None, adapters=("xml",), **tap_
                                      "secret": SECRET}], **(collector or {})}}
     with Pipeline(name, adapters=adapters, config=config) as pipeline:
         pipeline.start()
-        link = {"verbatim_port": port, "verbatim_component": COMPONENT, "verbatim_secret": SECRET, "verbatim_node": "chat",
-                "verbatim_verdict_timeout": limit_s, "verbatim_reconnect_min": 0.1, "verbatim_reconnect_max": 0.5, **tap_options}
-        prosody = Prosody(pipeline.dir, link)
+        server = make(pipeline.dir, port)
         try:
-            prosody.start()
-            wait_until(lambda: "Linked with the collector" in prosody.log_text(), 30,
-                       lambda: f"the tap's link\n{prosody.process.tail()}")
-            yield pipeline, prosody
-            prosody.assert_healthy()
-            prosody.stop()
+            server.start()
+            wait_until(lambda: "Linked with the collector" in server.log_text(), 30,
+                       lambda: f"the tap's link\n{server.process.tail()}")
+            yield pipeline, server
+            server.assert_healthy()
+            server.stop()
             pipeline.stop()
         except BaseException:
-            print(prosody.process.tail(60))
+            print(server.process.tail(60))
             raise
         finally:
-            prosody.kill()
+            server.kill()
 
 
-def jid(name):
-    return f"{name}@{HOST}"
+def jid(name, host=HOST):
+    return f"{name}@{host}"
 
 
 async def log_in(prosody, names, ledger=None):
     """Clients by name, one ledger for all."""
     ledger = ledger or Ledger()
-    return {name: await ChatClient(jid(name) + "/test", PASSWORD, prosody.port, ledger).start() for name in names}
+    return {name: await ChatClient(jid(name, prosody.host) + "/test", PASSWORD, prosody.port, ledger).start() for name in names}
 
 
 def read_archive(pipeline):

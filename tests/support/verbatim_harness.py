@@ -137,8 +137,8 @@ class Pipeline:
         self.dir = test_dir(name)
         self.config_path = os.path.join(self.dir, "verbatim.toml")
         self.keep = keep or os.environ.get("VERBATIM_KEEP") == "1"
-        self.ports = {key: free_port() for key in ("queue", "queue_admin", "collector_admin", "grpc", "zmq", "processor_admin",
-                                                   "hub")}
+        self.ports = {key: free_port() for key in ("queue", "queue_admin", "collector_admin", "policies", "grpc", "zmq",
+                                                   "processor_admin", "hub")}
         self.config = merged(self._own_config(adapters), config or {})
         self.write_config()
         self.queue = Service(self, "verbatim-queue")
@@ -161,7 +161,9 @@ class Pipeline:
                       "segment_bytes": 32 << 20, "message_max_bytes": 2 << 20, "free_disk_min_bytes": 16 << 20},
             "files": {"data_dir": path("files"), "free_disk_min_bytes": 0},
             "collector": {"data_dir": path("collector"), "admin_listen": host(ports["collector_admin"]),
-                          "queue_address": tcp(ports["queue"]),
+                          "queue_address": tcp(ports["queue"]), "metrics_listen": host(0),
+                          # Fits every deadline that a test sets.
+                          "policies": {"listen": host(ports["policies"]), "put_reserve_ms": 50, "outage_wait_ms": 50},
                           "grpc": {"listen": host(ports["grpc"])}, "zmq": {"listen": tcp(ports["zmq"])}},
             "processor": {"data_dir": path("processor"), "admin_listen": host(ports["processor_admin"]),
                           "hub_listen": host(ports["hub"]), "metrics_listen": host(0), "free_disk_min_bytes": 0,

@@ -5,8 +5,8 @@ moment, which tests of a tap need. It makes nothing durable.
 
     with VerdictGiver(port, "op-x", "secret", decide=lambda event: "pass") as giver: ...
 
-decide(Asked) gives "pass", "handle", "error", "silence", or the XML of a stanza to go on with; it may sleep: events of one
-connection are answered one after another, in order.
+decide(Asked) gives "pass", "handle", "error", "silence", "handle TEXT" or "refuse TEXT" (an error for good), each with a text for the
+sender, or the XML of a stanza to go on with; it may sleep: events of one connection are answered one after another, in order.
 """
 import hashlib
 import socket
@@ -124,10 +124,14 @@ class VerdictGiver:
             return
         if verdict == "error":
             answer = "<error code='500' type='wait'>not durable</error>"
+        elif verdict.startswith("refuse "):
+            answer = f"<error code='403' type='cancel'>{verdict[7:]}</error>"
+        elif verdict.startswith("handle "):
+            answer = f"<handle xmlns='{NS}'>{verdict[7:]}</handle>"
         elif verdict in ("pass", "handle"):
             answer = f"<{verdict} xmlns='{NS}'/>"
         else:
             answer = f"<pass xmlns='{NS}'>{verdict}</pass>"
-        kind = "error" if verdict == "error" else "result"
+        kind = "error" if verdict == "error" or verdict.startswith("refuse ") else "result"
         connection.sendall(f"<xdb id='{asked.id}' type='{kind}' from='{self.component}' to='jsm-1.test' ns='{NS}'>{answer}"
                            "</xdb>".encode())

@@ -47,7 +47,7 @@ class XcpNode:
         self.answer_order = []
         self.stream_id = None
         self.condition = ""
-        self.is_closed_by_peer = False
+        self.is_closed_by_peer = self.is_ended_by_peer = False
 
     def __enter__(self):
         return self
@@ -63,7 +63,9 @@ class XcpNode:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._parser = ElementTree.XMLPullParser(events=("start", "end"))
         self._depth, self._root = 0, None
-        self.stream_id, self.condition, self.is_closed_by_peer, self._is_active = None, "", False, False
+        self.stream_id, self.condition, self._is_active = None, "", False
+        # The second also tells that the stream was ended in order before the connection was closed.
+        self.is_closed_by_peer = self.is_ended_by_peer = False
         self._handshake_text = None
         return self
 
@@ -155,7 +157,7 @@ class XcpNode:
                 continue
             self._depth -= 1
             if self._depth == 0:
-                self.is_closed_by_peer = True
+                self.is_closed_by_peer, self.is_ended_by_peer = True, not self.condition
             elif self._depth == 1:
                 self._take_stanza(element)
                 self._root.clear()

@@ -20,6 +20,7 @@ from slixmpp.xmlstream import ET  # noqa: E402
 from slixmpp.xmlstream.handler import Callback  # noqa: E402
 from slixmpp.xmlstream.matcher import MatchXPath  # noqa: E402
 
+STANZA_ERRORS = "{urn:ietf:params:xml:ns:xmpp-stanzas}"
 MUC_USER = "http://jabber.org/protocol/muc#user"
 TIMEOUT_S = 60
 
@@ -311,7 +312,7 @@ class ChatClient(slixmpp.ClientXMPP):
     def _on_error(self, message):
         future = self._pending.get(message["id"])
         if future and not future.done():
-            future.set_exception(Refused(message["error"]["condition"]))
+            future.set_exception(Refused(condition_of(message)))
         self._wake()
 
     def _on_presence(self, presence):
@@ -319,7 +320,7 @@ class ChatClient(slixmpp.ClientXMPP):
         join = self._joins.get(room)
         if presence["type"] == "error":
             if join and not join.done():
-                join.set_exception(Refused(presence["error"]["condition"]))
+                join.set_exception(Refused(condition_of(presence)))
         elif room in self.nicks and nick:
             occupants = self.occupants.setdefault(room, set())
             if presence["type"] == "unavailable":
@@ -329,6 +330,13 @@ class ChatClient(slixmpp.ClientXMPP):
                 if join and not join.done() and nick == self.nicks[room]:
                     join.set_result(True)
         self._wake()
+
+
+def condition_of(stanza):
+    """Of an error (RFC 6120, section 8.3.3); the library's own look-up does not know policy-violation."""
+    error = stanza.xml.find("{jabber:client}error")
+    tags = [child.tag for child in error if child.tag.startswith(STANZA_ERRORS)] if error is not None else []
+    return next((tag.removeprefix(STANZA_ERRORS) for tag in tags if tag != STANZA_ERRORS + "text"), "")
 
 
 def stanza_id_of(message):

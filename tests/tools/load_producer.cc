@@ -5,15 +5,15 @@
 
 #include "base/hex.h"
 #include "base/sha256.h"
+#include "tests/tools/load_text.h"
 
 namespace verbatim::tools {
 namespace {
 
 using Time = std::chrono::steady_clock;
 
-v1::Event make_event(const LoadOptions& options, uint64_t number) {
-  const LoadPost post = make_post(options, number);
-  v1::Event event;
+void fill_event(const LoadOptions& options, uint64_t number, v1::Event& event) {
+  LoadPost post = make_post(options, number);
   event.mutable_conversation()->set_kind(v1::CONVERSATION_KIND_ROOM);
   event.mutable_conversation()->set_address(post.room);
   event.mutable_conversation()->set_name(post.room.substr(0, post.room.find('@')));
@@ -23,9 +23,8 @@ v1::Event make_event(const LoadOptions& options, uint64_t number) {
                                     std::chrono::system_clock::now().time_since_epoch())
                                     .count());
   event.mutable_references()->set_message_id("m-" + std::to_string(number));
-  event.mutable_original_text()->set_plain(post.text);
+  event.mutable_original_text()->set_plain(std::move(post.text));
   event.mutable_message_posted();
-  return event;
 }
 
 }  // namespace
@@ -38,15 +37,9 @@ LoadPost make_post(const LoadOptions& options, uint64_t number) {
   post.text = options.producer + " room " + std::to_string(room) + " sequence " +
               std::to_string(post.sequence) + " ";
   // Made fast: the load must not be what is measured.
-  static const std::string letters = [] {
-    std::string text;
-    for (int i = 0; i < 64; ++i) text += "abcdefghijklmnopqrstuvwxyz";
-    return text;
-  }();
   while (post.text.size() < options.payload_bytes) {
-    const size_t from = (number + post.text.size()) % 26;
-    post.text.append(letters, from,
-                     std::min(letters.size() - from, options.payload_bytes - post.text.size()));
+    const size_t missing = options.payload_bytes - post.text.size();
+    post.text += load_text(number + post.text.size(), std::min(missing, kLoadTextMaxSize));
   }
   return post;
 }
@@ -175,7 +168,7 @@ bool LoadProducer::send_batch(uint64_t first, uint64_t count) {
   v1::SendRequest request;
   request.mutable_batch()->set_first_sequence(first);
   for (uint64_t i = 0; i < count; ++i) {
-    *request.mutable_batch()->add_events() = make_event(options_, first + i);
+    fill_event(options_, first + i, *request.mutable_batch()->add_events());
   }
   if (link_->send(request)) return true;
   base::MutexLock lock(mutex_);

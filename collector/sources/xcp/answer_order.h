@@ -7,15 +7,14 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <list>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "collector/sources/xcp/codec/xdb.h"
-#include "verbatim/v1/event.pb.h"
 
 namespace verbatim::collector {
 
@@ -29,7 +28,7 @@ struct OpenRequest {
   std::optional<Reply> reply;
   // Set once the event is durable: what to name if nobody can be answered.
   std::string event_id;
-  v1::Event about;
+  std::string about;  // an Event, serialised: thousands may wait at once
 };
 
 class AnswerOrder {
@@ -58,7 +57,8 @@ class AnswerOrder {
   uint64_t last_number_ = 0;
   std::map<uint64_t, OpenRequest> requests_;
   std::map<std::string, uint64_t> by_key_;
-  std::map<std::string, std::deque<uint64_t>> by_conversation_;
+  // Lists: most conversations have one request, and an empty deque takes half a KiB.
+  std::map<std::string, std::list<uint64_t>> by_conversation_;
   std::map<uint64_t, size_t> count_by_link_;
 };
 

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.h"
 #include "base/hex.h"
 #include "base/log.h"
 #include "base/sha256.h"
 #include "collector/broker/jid.h"
+#include "collector/sources/xcp/codec/stanza_change.h"
 
 namespace verbatim::collector {
 namespace {
@@ -37,13 +39,14 @@ std::string conversation_of(const v1::Event& event) {
   }
 }
 
-v1::Event about(const v1::Event& event) {
+// What an outcome needs to say which event it is about, serialised.
+std::string about(const v1::Event& event) {
   v1::Event small;
   *small.mutable_source() = event.source();
   *small.mutable_conversation() = event.conversation();
   if (event.has_actor()) *small.mutable_actor() = event.actor();
   *small.mutable_others() = event.others();
-  return small;
+  return small.SerializeAsString();
 }
 
 // What the archive is told where the broker refuses an act that has happened anyway; none where the
@@ -64,9 +67,31 @@ std::shared_ptr<const GapReport> loss_of(const v1::Event& event, int64_t unix_ns
   return loss;
 }
 
+PendingEvent pending_of(DecodedEvent decoded) {
+  PendingEvent pending;
+  pending.event = std::move(decoded.event);
+  pending.packet_type = std::move(decoded.packet_type);
+  pending.is_pass_only = decoded.reply_class != ReplyClass::kFree;
+  // What comes after an act has the classes R3 and R4.
+  pending.has_happened = decoded.is_told || decoded.reply_class == ReplyClass::kPassSame ||
+                         decoded.reply_class == ReplyClass::kPassEmpty;
+  pending.is_understood = decoded.is_understood;
+  pending.stanza_of = decoded.stanza_of;
+  pending.apply_change = std::move(decoded.apply_change);
+  return pending;
+}
+
 Reply pass() { return {.kind = Reply::Kind::kPass, .stanza = {}, .reason = {}}; }
 Reply error(std::string reason) {
   return {.kind = Reply::Kind::kError, .stanza = {}, .reason = std::move(reason)};
+}
+
+Reply error_by_policy(const Answer& answer) {
+  const bool is_decided = answer.verdict.cause() == v1::Verdict::CAUSE_ANSWERED;
+  Reply reply = error(is_decided ? "refused by policy" : "no policy could decide about it in time");
+  if (!answer.text_for_sender.empty()) reply.reason = answer.text_for_sender;
+  reply.is_final = is_decided;
+  return reply;
 }
 
 Reply reply_of(const Answer& answer) {
@@ -76,9 +101,14 @@ Reply reply_of(const Answer& answer) {
   }
   switch (answer.verdict.decision()) {
     case v1::DECISION_HANDLE:
-      return {.kind = Reply::Kind::kHandle, .stanza = {}, .reason = {}};
+      return {.kind = Reply::Kind::kHandle, .stanza = {}, .reason = answer.text_for_sender};
     case v1::DECISION_ERROR:
-      return error("refused by policy");
+      return error_by_policy(answer);
+    case v1::DECISION_PASS_CHANGED: {
+      auto stanza = parse_stanza(answer.changed_raw);
+      if (!stanza) return error("the changed stanza is not known any more");
+      return {.kind = Reply::Kind::kPassStanza, .stanza = *std::move(stanza), .reason = {}};
+    }
     default:
       return pass();
   }
@@ -111,7 +141,8 @@ EventFlow::~EventFlow() {
 }
 
 bool EventFlow::is_archived(const DecodedEvent& decoded) const {
-  return !decoded.is_understood || broker_.profile().has(decoded.name, decoded.packet_type);
+  return !decoded.is_understood || broker_.profile().has(decoded.name, decoded.packet_type) ||
+         broker_.has_route(decoded.event.source().node(), decoded.name, decoded.packet_type);
 }
 
 void EventFlow::take(uint64_t link, const base::XmlElement& element, std::string_view raw) {
@@ -139,7 +170,7 @@ void EventFlow::take(uint64_t link, const base::XmlElement& element, std::string
   }
   note_rooms(decoded.event);
   if (decoded.snapshot && xdb.is_awaited()) {
-    return take_snapshot(link, xdb, key, std::move(*decoded.snapshot));
+    return take_snapshot(link, xdb, key, std::move(*decoded.snapshot), decoded.boot);
   }
   if (!xdb.is_awaited() || decoded.reply_class == ReplyClass::kNone) {
     return submit_notification(std::move(decoded));
@@ -172,8 +203,7 @@ void EventFlow::submit(uint64_t link, const Xdb& xdb, const std::string& key,
     ++counters_.filtered;
     return answers_.answer(number, pass());
   }
-  PendingEvent pending;
-  pending.event = std::move(decoded.event);
+  PendingEvent pending = pending_of(std::move(decoded));
   pending.is_awaited = true;
   pending.deadline = broker_.default_deadline();
   const auto loss = loss_of(pending.event, broker_.clock().unix_now_ns());
@@ -190,8 +220,7 @@ void EventFlow::submit_notification(DecodedEvent decoded) {
   }
   decoded.event.set_phase(v1::PHASE_NOTICE);
   ++notification_count_;
-  PendingEvent pending;
-  pending.event = std::move(decoded.event);
+  PendingEvent pending = pending_of(std::move(decoded));
   pending.is_awaited = false;
   const auto loss = loss_of(pending.event, broker_.clock().unix_now_ns());
   pending.done = [box = box_, loss](const Answer& answer) {
@@ -250,19 +279,22 @@ void EventFlow::emit(const OpenRequest& request) {
 void EventFlow::tick(std::chrono::nanoseconds now) {
   for (auto& [node, tracker] : trackers_) report_gaps(tracker, node, false);
   while (!unclaimed_.empty() && unclaimed_.front().until <= now) {
-    broker_.submit_outcome(unclaimed_.front().about, unclaimed_.front().event_id,
-                           v1::VerdictOutcome::OUTCOME_NOT_ANSWERED, "the link had closed");
+    tell_unclaimed(unclaimed_.front());
     unclaimed_.pop_front();
   }
 }
 
 void EventFlow::finish() {
   for (auto& [node, tracker] : trackers_) report_gaps(tracker, node, true);
-  for (const Unclaimed& unclaimed : unclaimed_) {
-    broker_.submit_outcome(unclaimed.about, unclaimed.event_id,
-                           v1::VerdictOutcome::OUTCOME_NOT_ANSWERED, "the link had closed");
-  }
+  for (const Unclaimed& unclaimed : unclaimed_) tell_unclaimed(unclaimed);
   unclaimed_.clear();
+}
+
+void EventFlow::tell_unclaimed(const Unclaimed& unclaimed) {
+  v1::Event about;
+  CHECK(about.ParseFromString(unclaimed.about), "what we serialised");
+  broker_.submit_outcome(about, unclaimed.event_id, v1::VerdictOutcome::OUTCOME_NOT_ANSWERED,
+                         "the link had closed");
 }
 
 void EventFlow::report_gaps(SequenceTracker& tracker, const std::string& node, bool all) {
@@ -282,8 +314,12 @@ void EventFlow::report_gaps(SequenceTracker& tracker, const std::string& node, b
 void EventFlow::on_link_closed(uint64_t link) { assemblers_.erase(link); }
 
 void EventFlow::take_snapshot(uint64_t link, const Xdb& xdb, const std::string& key,
-                              SnapshotPart part) {
+                              SnapshotPart part, uint64_t boot) {
   SnapshotWork work;
+  uint64_t unknown = 0;
+  const bool is_kept = snapshot_boots_.contains(node_) || snapshot_boots_.size() < kNodesMaxCount;
+  uint64_t& known_boot = is_kept ? snapshot_boots_[node_] : unknown;
+  work.why = known_boot != 0 && boot > known_boot ? "restart" : "snapshot";
   work.request = answers_.open({.key = key,
                                 .conversation = "snapshot",
                                 .xdb = xdb,
@@ -310,6 +346,7 @@ void EventFlow::take_snapshot(uint64_t link, const Xdb& xdb, const std::string& 
       break;
     case SnapshotPart::Kind::kEnd:
       work.key = "end";
+      known_boot = boot;
       assemblers_.erase(link);
       break;
   }
@@ -326,12 +363,11 @@ std::vector<v1::Event> EventFlow::compare(const SnapshotWork& work) {
   Roster& roster = broker_.roster();
   switch (work.part.kind) {
     case SnapshotPart::Kind::kRoom:
-      return roster.diff_room(options_.source_name, work.part.room, work.part.occupants,
-                              "snapshot");
+      return roster.diff_room(options_.source_name, work.part.room, work.part.occupants, work.why);
     case SnapshotPart::Kind::kSessions:
-      return roster.diff_sessions(options_.source_name, work.part.sessions, "snapshot");
+      return roster.diff_sessions(options_.source_name, work.part.sessions, work.why);
     case SnapshotPart::Kind::kEnd:
-      return roster.diff_absent_rooms(options_.source_name, work.rooms, "snapshot");
+      return roster.diff_absent_rooms(options_.source_name, work.rooms, work.why);
   }
   return {};
 }

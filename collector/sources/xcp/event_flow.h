@@ -101,6 +101,8 @@ class EventFlow {
   struct SnapshotWork {
     uint64_t request = 0;
     std::string key;  // room address; "sessions"; "end"
+    std::string
+        why;  // "snapshot", or "restart" where the node has started since the last whole one
     SnapshotPart part;
     std::vector<std::string> rooms;  // for the end
     size_t open_count = 0;
@@ -109,13 +111,15 @@ class EventFlow {
   struct Unclaimed {
     std::string key;
     std::string event_id;
-    v1::Event about;
+    std::string about;  // as OpenRequest.about
     std::chrono::nanoseconds until{0};
   };
 
   void submit(uint64_t link, const Xdb& xdb, const std::string& key, DecodedEvent decoded);
   void submit_notification(DecodedEvent decoded);
-  void take_snapshot(uint64_t link, const Xdb& xdb, const std::string& key, SnapshotPart part);
+  void tell_unclaimed(const Unclaimed& unclaimed);
+  void take_snapshot(uint64_t link, const Xdb& xdb, const std::string& key, SnapshotPart part,
+                     uint64_t boot);
   void start_snapshot_work(SnapshotWork work);
   std::vector<v1::Event> compare(const SnapshotWork& work);
   void complete_request(const Completion& completion);
@@ -136,6 +140,7 @@ class EventFlow {
   std::string node_;
   std::map<std::string, SequenceTracker> trackers_;   // by node
   std::map<uint64_t, SnapshotAssembler> assemblers_;  // by link
+  std::map<std::string, uint64_t> snapshot_boots_;    // of the last whole snapshot, by node
   std::map<uint64_t, SnapshotWork> snapshot_work_;    // under way, by number
   std::deque<SnapshotWork> snapshot_waiting_;
   uint64_t last_work_number_ = 0;

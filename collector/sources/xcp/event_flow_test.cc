@@ -117,6 +117,16 @@ TEST_F(FlowTest, PassLeavesOnlyOnceTheEventIsDurable) {
   EXPECT_EQ(flow->in_flight_count(), 0u);
 }
 
+TEST_F(FlowTest, PoliciesCannotUndoWhatTheNodeOnlyTells) {
+  take("1", "name='onClose' actor='a@x/r' room='r@m'");
+  take("2", "name='onClose' told='1' actor='a@x/r' room='r@m'");
+  take("3", "name='onAfterJoin' actor='a@x/r' room='r@m'");
+  take("4", "name='onHistory' actor='a@x/r' room='r@m'");
+  ASSERT_EQ(broker->pending_.size(), 4u);
+  const std::vector<bool> expected{false, true, true, false};
+  for (size_t i = 0; i < 4; ++i) EXPECT_EQ(broker->pending_[i].has_happened, expected[i]) << i;
+}
+
 TEST_F(FlowTest, WhatCouldNotBeMadeDurableIsAnErrorInEveryClass) {
   send_post("1", "r@m");
   take("2", "name='onLeave' actor='a@x/r' room='q@m'");
@@ -137,6 +147,7 @@ TEST_F(FlowTest, EventsOutsideTheProfilePassAtOnce) {
   EXPECT_EQ(broker->pending_.size(), 1u);
 }
 
+// conformance: 40 47
 TEST_F(FlowTest, NotificationsAreNeverAnswered) {
   take("1", "name='onServiceReconfig'", "", 1, "set");
   take("2", "name='onServiceReconfig'", "", 1, "get");
@@ -204,6 +215,7 @@ TEST_F(FlowTest, AResentRequestSharesTheFirstAnswerOnItsNewLink) {
   EXPECT_TRUE(broker->outcomes_.empty());
 }
 
+// conformance: 96
 TEST_F(FlowTest, ARepeatAfterTheAnswerAsksTheQueueAgain) {
   send_post("1", "r@m");
   broker->accept(0);
@@ -236,6 +248,7 @@ TEST_F(FlowTest, AnAnswerThatNobodyTakesIsRecordedAfterAWhile) {
   EXPECT_EQ(broker->outcomes_[0].second, v1::VerdictOutcome::OUTCOME_NOT_ANSWERED);
 }
 
+// conformance: 36 44
 TEST_F(FlowTest, HandleIsOnlySaidWhereTheClassAllowsIt) {
   for (const char* event : {"onBeforeSend", "onLeave"}) {
     take(event, "name='" + std::string(event) + "' actor='a@x/r' room='r@m'",
@@ -291,6 +304,29 @@ TEST_F(FlowTest, ASnapshotBecomesSyntheticEventsAndPassesOnceTheyAreDurable) {
   EXPECT_TRUE(broker->pending_[0].event.has_left());
   broker->accept(0);
   EXPECT_EQ(answers(), Words{"1:2:pass"});
+}
+
+TEST_F(FlowTest, WhatASnapshotAfterARestartOfTheNodeFindsIsFlaggedAsRestart) {
+  const auto snapshot = [this](const std::string& key, const std::string& boot,
+                               const std::string& occupant) {
+    const std::string ns = "xmlns='urn:x-verbatim:xcp-event:1'";
+    const std::string name = "name='x-snapshot' boot='" + boot + "'";
+    broker->pending_.clear();
+    take(key + "1", name,
+         "<room " + ns + " jid='r@m'><occupant jid='" + occupant + "' nick='A'/></room>");
+    std::vector<std::string> reasons;
+    for (size_t i = 0; i < broker->pending_.size(); ++i) {
+      reasons.push_back(broker->pending_[i].event.joined().synthetic().reason());
+      broker->accept(i);
+    }
+    answers();
+    take(key + "2", name, "<end " + ns + " rooms='1' sessions='0'/>");
+    return reasons;
+  };
+  EXPECT_EQ(snapshot("a", "7", "a@x/r"), Words{"snapshot"}) << "what was before is not known";
+  EXPECT_EQ(snapshot("b", "7", "b@x/r"), Words{"snapshot"}) << "a reconnect";
+  EXPECT_EQ(snapshot("c", "8", "c@x/r"), Words{"restart"});
+  EXPECT_EQ(snapshot("d", "8", "d@x/r"), Words{"snapshot"}) << "a reconnect after it";
 }
 
 TEST_F(FlowTest, AnEmptySnapshotPassesAtOnce) {

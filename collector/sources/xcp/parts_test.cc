@@ -36,6 +36,7 @@ TEST(Xdb, PayloadIsWhatStandsBetweenTheTags) {
   EXPECT_EQ(xdb_payload(""), "");
 }
 
+// conformance: 44 45 46
 TEST(Xdb, ReplyClassesAllowOnlyWhatTheGuideAllows) {
   for (const ReplyClass strict :
        {ReplyClass::kPassOnly, ReplyClass::kPassSame, ReplyClass::kPassEmpty}) {

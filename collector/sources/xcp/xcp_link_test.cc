@@ -88,6 +88,7 @@ TEST(Handshake, StreamIdsHave128Bits) {
   EXPECT_NE(make_stream_id(), make_stream_id());
 }
 
+// conformance: 4
 TEST_F(LinkTest, EveryToleratedHeaderBecomesActive) {
   const std::vector<std::pair<std::string, std::string>> headers = {
       {"jabber:component:connect", "from='op-verbatim.node'"},
@@ -110,6 +111,7 @@ TEST_F(LinkTest, EveryToleratedHeaderBecomesActive) {
   EXPECT_EQ(observer.active_count, static_cast<int>(headers.size()));
 }
 
+// conformance: 5 6
 TEST_F(LinkTest, WrongHandshakesAreRefusedByName) {
   const struct {
     std::string ns, attributes, stanza, condition;
@@ -232,6 +234,7 @@ TEST_F(LinkTest, ANodeThatDoesNotReadLosesTheLink) {
   EXPECT_LE(link->output().size(), 1100u);
 }
 
+// conformance: 102
 TEST_F(LinkTest, AStanzaOverTheLimitEndsTheLink) {
   options.stanza_max_bytes = 20000;
   active();

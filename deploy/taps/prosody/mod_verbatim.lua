@@ -27,10 +27,20 @@ local options = {
 	evidence = module:get_option_set("verbatim_evidence", { "es_OUT", "es_IN" })._items;
 };
 
+local events = module:require "events";
 local lanes = module:require "lanes";
 local gate = module:require "gate";
 local users = module:require "users";
 local rooms = module:require "rooms";
+
+-- A wrong word must not mean that something is not told in silence.
+local function read_words(option, read)
+	local known, unknown = read(module:get_option_set(option, {})._items);
+	for _, word in ipairs(unknown) do module:log("error", "%s: %q is not known and changes nothing", option, word); end
+	return known;
+end
+options.more = read_words("verbatim_more", events.read_more);
+options.packets = read_words("verbatim_packets", events.read_packets);
 
 local room_hosts = {}; -- host -> mod_muc
 local user_hosts = {}; -- host -> true
@@ -115,6 +125,9 @@ else
 end
 
 module:hook("config-reloaded", function () link:notify("onServiceReconfig", {}); end);
+if options.more.e_STATS then
+	module:hook("stats-update", function () link:notify("e_STATS", {}); end);
+end
 
 function module.add_host(host)
 	if hosts[host.host].modules.muc or host:get_host_type() == "component" then

@@ -120,6 +120,7 @@ class Builder {
   void build_invited();
   void build_history();
   void add_target();
+  void add_occupant();
   void check_people();
 
   const EventInput& input_;
@@ -248,14 +249,16 @@ void Builder::apply_message(const MessageFacts& facts) {
       posted.set_is_private(is_private);
       posted.set_is_encrypted(facts.is_encrypted);
       posted.mutable_files()->Assign(facts.files.begin(), facts.files.end());
-      if (is_private && event_.others_size() == 0) event_.add_others()->set_address(stanza_to());
+      if (is_private) add_occupant();
       return;
     }
     case MessageFacts::Kind::kEdited:
+      if (is_private) add_occupant();
       event_.mutable_message_edited()->mutable_files()->Assign(facts.files.begin(),
                                                                facts.files.end());
       return;
     case MessageFacts::Kind::kDeleted:
+      if (is_private) add_occupant();
       event_.mutable_message_deleted()->set_reason(facts.reason);
       event_.mutable_message_deleted()->set_by_moderator(facts.by_moderator);
       return;
@@ -274,13 +277,26 @@ void Builder::apply_message(const MessageFacts& facts) {
   }
 }
 
+// Whom a private message in a room goes to: the person, where the room says who is behind the
+// nickname.
+void Builder::add_occupant() {
+  if (event_.others_size() != 0) return;
+  if (attribute("target").empty()) {
+    event_.add_others()->set_address(stanza_to());
+  } else {
+    add_target();
+  }
+}
+
 void Builder::apply_invitation(const MessageFacts& facts) {
   v1::Invited& invited = *event_.mutable_invited();
   invited.set_is_direct(facts.kind == MessageFacts::Kind::kInvitedDirect);
   invited.set_declined(facts.kind == MessageFacts::Kind::kDeclined);
   invited.set_reason(facts.reason);
   if (!facts.room.empty()) event_.mutable_references()->set_correlation(facts.room);
-  if (facts.invited.empty()) return;
+  // Written by the sender: an address that is none is nobody, and must not make the rest
+  // unreadable.
+  if (facts.invited.empty() || !is_usable(facts.invited)) return;
   v1::Party invitee;
   invitee.set_address(facts.invited);
   // Where the stanza itself only went to the room, the invited is whom it concerns.
@@ -396,7 +412,7 @@ void Builder::build_invited() {
   if (facts.has_text) *event_.mutable_original_text() = facts.text;
   event_.mutable_invited()->set_declined(facts.kind == MessageFacts::Kind::kDeclined);
   if (event_.invited().reason().empty()) event_.mutable_invited()->set_reason(facts.reason);
-  if (event_.others_size() == 0 && !facts.invited.empty()) {
+  if (event_.others_size() == 0 && !facts.invited.empty() && is_usable(facts.invited)) {
     event_.add_others()->set_address(facts.invited);
   }
 }

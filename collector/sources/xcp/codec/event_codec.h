@@ -1,7 +1,10 @@
 // EventCodec: the seam between the link and the payload of its events.
 //
 // The payload of Cisco's own events is not public; ours (urn:x-verbatim:xcp-event:1) is one
-// implementation, and another can take its place without a change to link or flow.
+// implementation, and another can take its place without a change to link or flow of the nodes that
+// dial us. Beyond it stand the <xdb/> envelope (xdb.h), the handshake, and that a stanza is one of
+// jabber:client. Compliance servers that we dial are spoken to in our payload alone
+// (collector/policy/link/link_codec.h), which would need its own counterpart.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +16,7 @@
 
 #include "base/xml_element.h"
 #include "collector/broker/roster.h"
+#include "collector/policy/policy_question.h"
 #include "collector/sources/xcp/codec/event_names.h"
 #include "collector/sources/xcp/codec/xdb.h"
 #include "verbatim/v1/event.pb.h"
@@ -37,6 +41,12 @@ struct DecodedEvent {
   // Numbering of the node's tap; 0 if it gave none.
   uint64_t boot = 0;
   uint64_t sequence = 0;
+  // What of Event.raw policies see, and how a change of theirs becomes the event's; no change where
+  // the event carries no stanza.
+  StanzaOf stanza_of = nullptr;
+  ApplyChange apply_change = {};
+  // True where the node only tells: it has happened, or goes on whatever is answered.
+  bool is_told = false;
   // False: `event` is the raw input as Other "undecodable".
   bool is_understood = true;
   // Set for a snapshot; then `event` is of no meaning.

@@ -155,12 +155,16 @@ bool read_retraction(const XmlElement& message, const MessageContext& context,
   return true;
 }
 
-bool read_invitation(const XmlElement& message, MessageFacts& facts) {
+bool read_invitation(const XmlElement& message, const MessageContext& context,
+                     MessageFacts& facts) {
   const XmlElement* user = message.child("x", kMucUser);
   const XmlElement* invite = user == nullptr ? nullptr : user->child("invite", kMucUser);
   const XmlElement* decline = user == nullptr ? nullptr : user->child("decline", kMucUser);
   const XmlElement* found = invite != nullptr ? invite : decline;
-  if (found != nullptr) {
+  // People invite through a room. Beside words that go straight to somebody it is an ornament, and
+  // must not make a message something else.
+  const bool is_ornament = !context.is_delivery && context.room.empty() && facts.has_text;
+  if (found != nullptr && !is_ornament) {
     facts.kind = invite != nullptr ? Kind::kInvited : Kind::kDeclined;
     facts.invited = found->attribute("to");
     facts.reason = child_text(found, "reason", kMucUser);
@@ -214,7 +218,9 @@ MessageFacts read_message(const XmlElement& message, const MessageContext& conte
   read_text(message, facts);
   read_files(message, facts);
   facts.is_encrypted = is_encrypted(message);
-  if (read_retraction(message, context, facts) || read_invitation(message, facts)) return facts;
+  if (read_retraction(message, context, facts) || read_invitation(message, context, facts)) {
+    return facts;
+  }
   const XmlElement* replace = message.child("replace", kCorrect);
   const bool has_content = facts.has_text || !facts.files.empty() || facts.is_encrypted;
   if (replace != nullptr && !replace->attribute("id").empty() && has_content) {

@@ -5,6 +5,7 @@
 #include "base/sha256.h"
 #include "collector/sources/xcp/codec/event_builder.h"
 #include "collector/sources/xcp/codec/snapshot.h"
+#include "collector/sources/xcp/codec/stanza_change.h"
 #include "collector/sources/xcp/codec/xmpp_time.h"
 
 namespace verbatim::collector {
@@ -65,6 +66,7 @@ DecodedEvent VerbatimCodec::decode(const Xdb& xdb, const XmlElement& element, st
   const XmlElement* event = element.child("event", kEventNamespace);
   if (event != nullptr) decoded.name = event->attribute("name");
   decoded.event = begin_event(xdb, raw, decoded.name);
+  decoded.stanza_of = stanza_within;
   std::string reason = "no event in it";
   const EventName* name = nullptr;
   if (event != nullptr) {
@@ -81,8 +83,14 @@ DecodedEvent VerbatimCodec::decode(const Xdb& xdb, const XmlElement& element, st
   }
   if (name != nullptr) {
     decoded.reply_class = name->reply_class;
+    decoded.is_told = event->attribute("told") == "1";
     const EventInput input{*name, *event, event->first_child(), is_room_domain};
-    if (build_event(input, decoded.event, reason)) return decoded;
+    if (build_event(input, decoded.event, reason)) {
+      const bool has_stanza = input.stanza != nullptr && input.stanza->ns() == "jabber:client";
+      if (has_stanza) decoded.apply_change = apply_stanza_change;
+      if (decoded.is_told) decoded.event.set_phase(v1::PHASE_CONFIRMED);
+      return decoded;
+    }
   }
   decoded.is_understood = false;
   make_undecodable(decoded.event, reason);
@@ -99,12 +107,14 @@ std::string VerbatimCodec::encode(const Xdb& xdb, const Reply& reply,
   answer.set_attribute("ns", ns());
   if (reply.kind == Reply::Kind::kError) {
     XmlElement& error = answer.add_child(XmlElement("error", std::string(stream_ns)));
-    error.set_attribute("code", "500").set_attribute("type", "wait");
+    error.set_attribute("code", reply.is_final ? "403" : "500");
+    error.set_attribute("type", reply.is_final ? "cancel" : "wait");
     error.add_text(reply.reason);
   } else {
     const char* const word = reply.kind == Reply::Kind::kHandle ? "handle" : "pass";
     XmlElement& verdict = answer.add_child(XmlElement(word, ns()));
     if (reply.kind == Reply::Kind::kPassStanza) verdict.add_child(reply.stanza);
+    if (reply.kind == Reply::Kind::kHandle && !reply.reason.empty()) verdict.add_text(reply.reason);
   }
   return answer.to_xml(stream_ns);
 }

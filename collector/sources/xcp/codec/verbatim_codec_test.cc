@@ -197,6 +197,13 @@ TEST(VerbatimCodec, DecodesEachOfThe40Events) {
   }
 }
 
+TEST(VerbatimCodec, WhatTheNodeOnlyTellsHasHappened) {
+  EXPECT_FALSE(decode("name='onClose' " + kRoom, "").is_told);
+  const DecodedEvent decoded = decode("told='1' name='onClose' " + kRoom, "");
+  EXPECT_TRUE(decoded.is_told);
+  EXPECT_EQ(decoded.event.phase(), v1::PHASE_CONFIRMED);
+}
+
 TEST(VerbatimCodec, TheSourceKeyIsTheRequestNotTheStream) {
   const std::string raw = xdb_of("name='es_END' actor='a@x/p'", "");
   const v1::SourceKey::Link key = decode(raw).event.source_key().link();
@@ -243,6 +250,24 @@ TEST(VerbatimCodec, FillsTheBodies) {
   EXPECT_EQ(event.references().message_id(), "m1");
 }
 
+// What a sender writes into a stanza must not hide from policies who writes to whom.
+TEST(VerbatimCodec, AnInvitedWhoIsNobodyLeavesTheMessageReadable) {
+  const std::string invite =
+      "<body>hi</body><x xmlns='http://jabber.org/protocol/muc#user'><invite to='/x'/></x>";
+  const DecodedEvent direct = decode("name='es_OUT' ptype='message' " + kPerson,
+                                     message("from='a@x/phone' to='b@x'", invite));
+  EXPECT_TRUE(direct.is_understood);
+  ASSERT_EQ(direct.event.others_size(), 1);
+  EXPECT_EQ(direct.event.others(0).address(), "b@x");
+  EXPECT_EQ(direct.event.original_text().plain(), "hi");
+  EXPECT_TRUE(direct.event.has_message_posted());
+  EXPECT_EQ(completed(direct).role(), v1::ROLE_RECORD);
+  const DecodedEvent in_room =
+      decode("name='onBeforeInvite' " + kRoom, message("from='a@x/phone' to='r@muc.x'", invite));
+  EXPECT_TRUE(in_room.is_understood);
+  EXPECT_EQ(in_room.event.others_size(), 0);
+}
+
 TEST(VerbatimCodec, ChangesOfAUserByWhatChanges) {
   auto what = [](const std::string& attributes) {
     return decode("name='onAfterChangeUser' " + attributes + kRoom, "").event;
@@ -265,6 +290,20 @@ TEST(VerbatimCodec, AKickNamesWhoActedAndWhoLeft) {
   EXPECT_EQ(event.others(0).nickname(), "Bob");
 }
 
+// So that a policy and the archive know whom it went to.
+TEST(VerbatimCodec, APrivateMessageNamesThePersonBehindTheNickname) {
+  const std::string to = "to='r@muc.x/Bob' type='chat' from='a@x/phone'";
+  const std::string attributes = "name='onPacket' target='b@x/r' target-nick='Bob' " + kRoom;
+  for (const char* const further : {"", "<replace xmlns='urn:xmpp:message-correct:0' id='m0'/>",
+                                    "<retract xmlns='urn:xmpp:message-retract:1' id='m0'/>"}) {
+    const v1::Event event =
+        decode(attributes, message(to, std::string("<body>psst</body>") + further)).event;
+    ASSERT_EQ(event.others_size(), 1) << further;
+    EXPECT_EQ(event.others(0).address(), "b@x/r");
+    EXPECT_EQ(event.others(0).nickname(), "Bob");
+  }
+}
+
 TEST(VerbatimCodec, GroupchatInASessionBelongsToTheRoom) {
   const v1::Event out = completed(decode("name='es_OUT' ptype='message' actor='a@x/p'", kPost));
   EXPECT_EQ(out.conversation().key(), "r@muc.x");
@@ -284,6 +323,7 @@ TEST(VerbatimCodec, APrivateMessageInARoomIsNoDirectChat) {
   EXPECT_EQ(event.others(0).nickname(), "Bob");
 }
 
+// conformance: 101
 TEST(VerbatimCodec, WhatIsNotUnderstoodIsKeptRaw) {
   const std::string ns = "ns='urn:x-verbatim:xcp-event:1'";
   const std::vector<std::string> cases = {
@@ -336,6 +376,8 @@ TEST(VerbatimCodec, EncodesAnswersInTheNamespaceOfTheStream) {
       "<xdb id='1' type='result'" + head + "<handle xmlns='urn:x-verbatim:xcp-event:1'/></xdb>");
   EXPECT_EQ(codec.encode(xdb, {Reply::Kind::kError, {}, "late"}, "jabber:client"),
             "<xdb id='1' type='error'" + head + "<error code='500' type='wait'>late</error></xdb>");
+  EXPECT_EQ(codec.encode(xdb, {Reply::Kind::kError, {}, "no", true}, "jabber:client"),
+            "<xdb id='1' type='error'" + head + "<error code='403' type='cancel'>no</error></xdb>");
   Reply changed{Reply::Kind::kPassStanza, parse_xml("<message xmlns='jabber:client'/>"), {}};
   EXPECT_EQ(codec.encode(xdb, changed, "jabber:component:accept"),
             "<xdb id='1' type='result'" + head +

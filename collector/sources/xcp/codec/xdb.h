@@ -31,7 +31,8 @@ struct Reply {
   enum class Kind { kPass, kPassStanza, kHandle, kError };
   Kind kind = Kind::kPass;
   base::XmlElement stanza;  // kPassStanza
-  std::string reason;       // kError: for people
+  std::string reason;       // kError: for people; kHandle: what the sender may be told
+  bool is_final = false;    // kError: decided, so that asking again does not help
 };
 
 // What may be said: kPass in place of kHandle and kPassStanza where the class allows only PASS. An

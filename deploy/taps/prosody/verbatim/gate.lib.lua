@@ -34,9 +34,10 @@ local function as_child(stanza, from, to)
 end
 gate.as_child = as_child;
 
--- options: verdict_timeout; on_lost(): an act that has happened could not be told.
+-- options: verdict_timeout; more: set of events that are told on request only; on_lost(): an act that has happened
+-- could not be told.
 function gate.init(link, lanes, options)
-	gate.link, gate.lanes, gate.options = link, lanes, options;
+	gate.link, gate.lanes, gate.options, gate.more = link, lanes, options, options.more;
 end
 
 -- Prosody 0.12 reads up to 8 KiB more than it has asked for into a buffer of the socket library. When a held stanza has
@@ -62,13 +63,15 @@ function gate.prepare(origin)
 end
 
 -- Tells of what has happened already: asked for like the others, so that it is sent again after a
--- reconnect, but nobody waits. What the collector answers with an error goes once more as a notification, which
+-- reconnect, but nobody waits, and the event says so (told): no answer can undo it. What the collector answers with an error goes once more as a notification, which
 -- it may keep in its outbox; what it does not answer is repaired by a snapshot.
 function gate.tell(name, attributes, stanza)
 	local child = as_child(stanza);
-	gate.link:request(name, attributes, child, gate.options.verdict_timeout, function (verdict)
+	local told = { told = 1 };
+	for key, value in pairs(attributes) do told[key] = value; end
+	gate.link:request(name, told, child, gate.options.verdict_timeout, function (verdict)
 		if verdict.decision ~= "error" then return; end
-		if not (verdict.is_answer and gate.link:notify(name, attributes, child)) then gate.options.on_lost(); end
+		if not (verdict.is_answer and gate.link:notify(name, told, child)) then gate.options.on_lost(); end
 	end);
 end
 
@@ -117,27 +120,66 @@ function gate.replace(stanza, replacement)
 end
 
 -- Tells the sender that it did not go through. `from` is given where the stanza no longer bears it.
-function gate.bounce(origin, stanza, from)
+function gate.bounce(origin, stanza, from, verdict)
 	local stanza_type = stanza.attr.type;
 	if stanza_type == "error" or stanza_type == "result" or not origin then return; end
 	local original = st.clone(stanza);
 	original.attr.from = from or original.attr.from;
-	origin.send(st.error_reply(original, "wait", "remote-server-timeout", bounce_text));
+	if verdict and verdict.is_policy then
+		origin.send(st.error_reply(original, "cancel", "policy-violation", verdict.reason));
+	else
+		origin.send(st.error_reply(original, "wait", "remote-server-timeout", bounce_text));
+	end
 end
 
--- The usual sequence for a stanza that can be stopped. True when it stops here (bounced or handled);
--- else it may go on, changed if the verdict says so.
-function gate.stops(name, attributes, origin, stanza)
-	local verdict = gate.ask(name, attributes, stanza);
+-- Stops: with the policy's words for the sender, without a word where it has none; but who asks by <iq/> must be answered
+-- (RFC 6120, section 8.2.3).
+local function handle(origin, stanza, from, text)
+	if not text and stanza.name ~= "iq" then return; end
+	gate.bounce(origin, stanza, from, { is_policy = true, reason = text or "This is not permitted" });
+end
+
+-- Does with a stanza what the verdict says. True when it stops here (bounced or handled); else it may go on, changed
+-- if the verdict says so.
+function gate.applies(verdict, origin, stanza, from)
 	if verdict.decision == "error" then
-		gate.bounce(origin, stanza);
+		gate.bounce(origin, stanza, from, verdict);
 		return true;
 	elseif verdict.decision == "handle" then
+		handle(origin, stanza, from, verdict.text);
 		return true;
-	elseif verdict.stanza and verdict.stanza.name == stanza.name then
+	elseif verdict.stanza and verdict.stanza.name ~= stanza.name then
+		module:log("error", "A verdict changes a %s into a %s: bounced", stanza.name, verdict.stanza.name);
+		gate.bounce(origin, stanza, from);
+		return true;
+	elseif verdict.stanza then
 		gate.replace(stanza, verdict.stanza);
 	end
 	return false;
+end
+
+-- The usual sequence for a stanza that can be stopped; true as in applies(). `child`: the stanza as it is to be shown
+-- in the event, where that differs.
+function gate.stops(name, attributes, origin, stanza, child)
+	return gate.applies(gate.ask(name, attributes, child or stanza), origin, stanza);
+end
+
+-- The same for presence of people, which no outage blocks: without a verdict it goes on.
+function gate.stops_presence(name, attributes, origin, stanza, child)
+	if not gate.can_wait() then
+		gate.tell(name, attributes, child or stanza);
+		return false;
+	end
+	local verdict = gate.ask(name, attributes, child or stanza);
+	return verdict.decision ~= "error" and gate.applies(verdict, origin, stanza);
+end
+
+-- What an act that is no stanza is refused with: type and condition of XMPP, or nil when it may go on.
+function gate.refusal(name, attributes)
+	local verdict = gate.ask(name, attributes);
+	if verdict.decision == "pass" then return nil; end
+	if verdict.decision == "handle" or verdict.is_policy then return "cancel", "policy-violation"; end
+	return "wait", "remote-server-timeout";
 end
 
 return gate;

@@ -46,7 +46,8 @@ function link_methods:compose(kind, name, attributes, child)
 	for key, value in pairs(attributes) do
 		event[key] = tostring(value);
 	end
-	local node = (attributes.room and "tc-1." or "jsm-1.")..self.options.node;
+	if kind == "set" then event.told = "1"; end
+	local node = (name:sub(1, 2) == "on" and "tc-1." or "jsm-1.")..self.options.node;
 	local xdb = st.stanza("xdb", { id = id, type = kind, from = node, to = self.options.component, ns = xmlns_event })
 		:tag("event", event);
 	if child then xdb:add_child(child); end
@@ -54,7 +55,8 @@ function link_methods:compose(kind, name, attributes, child)
 end
 
 -- Asks. callback(verdict): verdict.decision is "pass" (verdict.stanza: what to go on with, or nil),
--- "handle" or "error" (verdict.reason; verdict.is_answer where the collector said so). `limit`: seconds from now.
+-- "handle" (verdict.text: what the sender is told, or nil) or "error" (verdict.reason; verdict.is_answer where the collector said so, verdict.is_policy where it will not say
+-- otherwise later: the error's type is not "wait"). `limit`: seconds from now.
 function link_methods:request(name, attributes, child, limit, callback)
 	local ok, id, seq, xml = pcall(self.compose, self, "get", name, attributes, child);
 	if not ok then
@@ -154,14 +156,19 @@ end
 
 local function read_verdict(xdb)
 	if xdb.attr.type == "error" then
-		local text = xdb:get_child_text("error");
-		return { decision = "error", reason = text ~= "" and text or "refused", is_answer = true };
+		local err = xdb:get_child("error");
+		local text = err and err:get_text();
+		return { decision = "error", reason = text ~= "" and text or "refused", is_answer = true,
+			is_policy = err and err.attr.type and err.attr.type ~= "wait" };
 	end
 	local pass = xdb:get_child("pass", xmlns_event);
 	if pass then
 		return { decision = "pass", stanza = pass.tags[1] and without_client_namespace(st.clone(pass.tags[1])) };
-	elseif xdb:get_child("handle", xmlns_event) then
-		return { decision = "handle" };
+	end
+	local handle = xdb:get_child("handle", xmlns_event);
+	if handle then
+		local text = handle:get_text();
+		return { decision = "handle", text = text ~= "" and text or nil };
 	end
 	return error_verdict("answer not understood");
 end

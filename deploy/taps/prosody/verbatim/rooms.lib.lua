@@ -10,6 +10,10 @@ local datetime = require "util.datetime";
 local st = require "util.stanza";
 
 local archive_query = module:require "archive_query";
+local packets = module:require "packets";
+local room_words = module:require "room_words";
+
+local about, by = room_words.about, room_words.by;
 
 local xmlns_muc_user = "http://jabber.org/protocol/muc#user";
 local xmlns_owner = "http://jabber.org/protocol/muc#owner";
@@ -25,24 +29,7 @@ local gate, lanes, options;
 -- options: verdict_timeout.
 function rooms.init(gate_, lanes_, options_)
 	gate, lanes, options = gate_, lanes_, options_;
-end
-
--- Attributes of an event in `room`, `more` added.
-local function about(room, more)
-	local attributes = { room = room.jid, ["room-name"] = room.get_name and room:get_name() or nil };
-	for key, value in pairs(more or {}) do attributes[key] = value; end
-	return attributes;
-end
-
-local function nick_of(room, real_jid)
-	local occupant_jid = real_jid and room:get_occupant_jid(real_jid);
-	return occupant_jid and jid_resource(occupant_jid) or nil;
-end
-
-local function by(room, real_jid, more)
-	local attributes = about(room, more);
-	attributes.actor, attributes["actor-nick"] = real_jid, attributes["actor-nick"] or nick_of(room, real_jid);
-	return attributes;
+	packets.init(gate);
 end
 
 local function is_subject_change(stanza)
@@ -51,18 +38,22 @@ end
 
 -- Lanes -----------------------------------------------------------------------------------------------
 
-local function in_lane(handlers, name, event)
-	local origin, stanza = event.origin, event.stanza;
-	if not stanza.attr.to or (stanza.name == "iq" and stanza.attr.type ~= "set") then
-		return handlers(name, event);
+-- Gives the wrapper of a room host's stanza events; stops(event): asked first, true where the stanza goes no further.
+local function in_lane(stops)
+	return function (handlers, name, event)
+		local origin, stanza = event.origin, event.stanza;
+		if not stanza.attr.to then return handlers(name, event); end
+		gate.prepare(origin);
+		if stanza.name == "iq" and stanza.attr.type ~= "set" then
+			return stops(event) or handlers(name, event);
+		end
+		local act = { from = stanza.attr.from, origin = origin };
+		return lanes.run("room:"..jid_bare(stanza.attr.to), act, function ()
+			return stops(event) or handlers(name, event);
+		end, options.verdict_timeout, function ()
+			event = { origin = origin, stanza = st.clone(stanza), to_self = event.to_self };
+		end);
 	end
-	gate.prepare(origin);
-	local act = { from = stanza.attr.from, origin = origin };
-	return lanes.run("room:"..jid_bare(stanza.attr.to), act, function ()
-		return handlers(name, event);
-	end, options.verdict_timeout, function ()
-		event = { origin = origin, stanza = st.clone(stanza), to_self = event.to_self };
-	end);
 end
 
 local function current_act()
@@ -88,11 +79,10 @@ end
 local function on_destroy(event)
 	local room, act = event.room, current_act();
 	local attributes = by(room, act.from, { reason = event.reason, alternate = event.newjid });
-	local verdict = gate.ask("onDestroy", attributes);
-	if verdict.decision == "error" then
-		event.allowed, event.error = false, "wait";
-		return true;
-	end
+	local kind = gate.refusal("onDestroy", attributes);
+	if not kind then return; end
+	event.allowed, event.error = false, kind;
+	return true;
 end
 
 -- Without the word of an owner: the last one has left a room that is not persistent.
@@ -102,12 +92,26 @@ end
 
 -- Joining and leaving ---------------------------------------------------------------------------------
 
+-- A change of a person in a room that has an event of its own is told as a change, too, on request.
+local function tell_more(name, what, attributes, stanza)
+	if not gate.more[name] then return; end
+	local copy = { what = what };
+	for key, value in pairs(attributes) do copy[key] = value; end
+	gate.tell(name, copy, stanza);
+end
+
 local function on_before_join(event, forget)
 	local room, stanza, act = event.room, event.stanza, current_act();
 	local nick = jid_resource(event.occupant.nick);
 	local attributes = about(room, { actor = stanza.attr.from, ["actor-nick"] = nick, role = event.occupant.role,
 		affiliation = room:get_affiliation(stanza.attr.from) or "none" });
-	if gate.stops("onBeforeJoin", attributes, event.origin, stanza) then
+	local function is_stopped()
+		attributes.what = "join";
+		if gate.more.onBeforeChangeUser and gate.stops("onBeforeChangeUser", attributes, event.origin, stanza) then return true; end
+		attributes.what = nil;
+		return gate.stops("onBeforeJoin", attributes, event.origin, stanza);
+	end
+	if is_stopped() then
 		if event.is_new_room then forget(room); end
 		return true;
 	end
@@ -118,8 +122,10 @@ local function on_after_join(event)
 	local room, occupant, act = event.room, event.occupant, current_act();
 	if act.joining ~= event.jid then return; end -- one who is there already asks for the occupants again
 	act.joining = nil;
-	gate.tell("onAfterJoin", about(room, { actor = event.jid, ["actor-nick"] = jid_resource(occupant.nick),
-		role = occupant.role, affiliation = room:get_affiliation(event.jid) or "none" }));
+	local attributes = about(room, { actor = event.jid, ["actor-nick"] = jid_resource(occupant.nick),
+		role = occupant.role, affiliation = room:get_affiliation(event.jid) or "none" });
+	gate.tell("onAfterJoin", attributes);
+	tell_more("onAfterChangeUser", "join", attributes);
 end
 
 local status_reasons = { ["301"] = "banned", ["307"] = "kicked", ["321"] = "affiliation changed", ["322"] = "members only",
@@ -141,17 +147,22 @@ local function on_left(event)
 	local known = room._verbatim_leaving or {};
 	room._verbatim_leaving = nil;
 	for real_jid in occupant:each_session() do
-		gate.tell("onLeave", about(room, { actor = real_jid, ["actor-nick"] = jid_resource(occupant.nick),
-			reason = room.destroying and "room destroyed" or known[occupant.nick], }));
+		local attributes = about(room, { actor = real_jid, ["actor-nick"] = jid_resource(occupant.nick),
+			reason = room.destroying and "room destroyed" or known[occupant.nick] });
+		gate.tell("onLeave", attributes);
+		tell_more("onAfterChangeUser", "leave", attributes);
 	end
 end
 
 -- One of several sessions of an occupant leaves; the last one is seen by on_left.
-local function on_session_leaves(event)
-	if event.is_last_session then return; end
+local function on_before_leave(event)
 	local stanza = event.stanza;
-	gate.tell("onLeave", about(event.room, { actor = stanza.attr.from, ["actor-nick"] = jid_resource(event.occupant.nick),
-		reason = stanza:get_child_text("status") }));
+	local attributes = about(event.room, { actor = stanza.attr.from, ["actor-nick"] = jid_resource(event.occupant.nick),
+		reason = stanza:get_child_text("status") });
+	tell_more("onBeforeChangeUser", "leave", attributes);
+	if event.is_last_session then return; end
+	gate.tell("onLeave", attributes);
+	tell_more("onAfterChangeUser", "leave", attributes);
 end
 
 -- Nickname and role -----------------------------------------------------------------------------------
@@ -159,7 +170,11 @@ end
 local function on_before_change(event)
 	local room, stanza, act = event.room, event.stanza, current_act();
 	local old, new = jid_resource(event.orig_occupant.nick), jid_resource(event.dest_occupant.nick);
-	if old == new then return; end -- a change of availability
+	if old == new then -- of availability: no outage blocks it
+		local attributes = about(room, { what = "presence", actor = stanza.attr.from, ["actor-nick"] = old });
+		if not gate.more.onBeforeChangeUser then return; end
+		return gate.stops_presence("onBeforeChangeUser", attributes, event.origin, stanza) or nil;
+	end
 	local attributes = about(room, { what = "nick", actor = stanza.attr.from, ["actor-nick"] = old,
 		["old-nick"] = old, ["new-nick"] = new });
 	if gate.stops("onBeforeChangeUser", attributes, event.origin, stanza) then return true; end
@@ -183,17 +198,19 @@ local function on_shown(event)
 	elseif old and old ~= new then
 		gate.tell("onAfterChangeUser", by(room, event.actor, { what = "role", target = occupant.jid,
 			["target-nick"] = jid_resource(occupant.nick), role = new, ["old-role"] = old, reason = event.reason }));
+	elseif old then
+		tell_more("onAfterChangeUser", "presence", about(room, { actor = occupant.jid,
+			["actor-nick"] = jid_resource(occupant.nick) }), gate.as_child(event.stanza, occupant.jid, occupant.nick));
 	end
 end
 
 local function on_before_role(event)
 	local room, occupant = event.room, event.occupant;
-	local verdict = gate.ask("onBeforeChangeUser", by(room, event.actor, { what = "role", target = occupant.jid,
+	local kind, condition = gate.refusal("onBeforeChangeUser", by(room, event.actor, { what = "role", target = occupant.jid,
 		["target-nick"] = jid_resource(occupant.nick), role = event.role or "none", ["old-role"] = occupant.role }));
-	if verdict.decision ~= "pass" then
-		event.allowed, event.error, event.condition = false, "wait", "remote-server-timeout";
-		return true;
-	end
+	if not kind then return; end
+	event.allowed, event.error, event.condition = false, kind, condition;
+	return true;
 end
 
 -- Affiliation -----------------------------------------------------------------------------------------
@@ -211,10 +228,10 @@ end
 local function on_before_affiliation(event)
 	local name = affiliation_event("Before", event);
 	if not event.actor then return gate.tell(name, affiliation_attributes(event)); end
-	if gate.ask(name, affiliation_attributes(event)).decision ~= "pass" then
-		event.allowed, event.error = false, { type = "wait", condition = "remote-server-timeout" };
-		return true;
-	end
+	local kind, condition = gate.refusal(name, affiliation_attributes(event));
+	if not kind then return; end
+	event.allowed, event.error = false, { type = kind, condition = condition };
+	return true;
 end
 
 local function on_after_affiliation(event)
@@ -253,14 +270,7 @@ local function on_before_broadcast(event)
 	else
 		local attributes = about(room, { actor = post.actor, ["actor-nick"] = post.nick });
 		local verdict = gate.ask("onBeforeBroadcast", attributes, stanza);
-		if verdict.decision == "error" then
-			gate.bounce(act.origin, stanza, post.actor);
-			return true;
-		elseif verdict.decision == "handle" then
-			return true;
-		elseif verdict.stanza and verdict.stanza.name == "message" then
-			gate.replace(stanza, verdict.stanza);
-		end
+		if gate.applies(verdict, act.origin, stanza, post.actor) then return true; end
 	end
 end
 
@@ -269,15 +279,7 @@ local function on_private_message(event)
 	if stanza.attr.type == "error" or not gate.has_content(stanza) then return; end
 	local recipient = room:get_occupant_by_nick(stanza.attr.to);
 	local attributes = by(room, act.from, { target = recipient and recipient.jid, ["target-nick"] = jid_resource(stanza.attr.to) });
-	local verdict = gate.ask("onPacket", attributes, stanza);
-	if verdict.decision == "error" then
-		gate.bounce(event.origin, stanza, act.from);
-		return false;
-	elseif verdict.decision == "handle" then
-		return false;
-	elseif verdict.stanza and verdict.stanza.name == "message" then
-		gate.replace(stanza, verdict.stanza);
-	end
+	if gate.applies(gate.ask("onPacket", attributes, stanza), event.origin, stanza, act.from) then return false; end
 end
 
 -- Invitations -----------------------------------------------------------------------------------------
@@ -288,8 +290,12 @@ local function invite_attributes(room, stanza, word)
 end
 
 local function on_before_invite(event)
-	local attributes = invite_attributes(event.room, event.stanza, "invite");
+	local function invitation() return event.stanza:get_child("x", xmlns_muc_user):get_child("invite"); end
+	local attributes, first = invite_attributes(event.room, event.stanza, "invite"), invitation();
 	if gate.stops("onBeforeInvite", attributes, event.origin, event.stanza) then return true; end
+	-- Prosody goes on with the invitation that it has read before it asked.
+	local changed = invitation();
+	if changed and changed ~= first then gate.replace(first, changed); end
 end
 
 local function on_after_invite(event)
@@ -315,8 +321,9 @@ end
 local function on_archive_query(event, room)
 	local stanza = event.stanza;
 	local attributes = by(room, stanza.attr.from, archive_query.bounds(stanza.tags[1]));
-	if gate.ask("onHistory", attributes, stanza).decision == "error" then
-		gate.bounce(event.origin, stanza);
+	local verdict = gate.ask("onHistory", attributes, stanza);
+	if verdict.decision == "error" then
+		gate.bounce(event.origin, stanza, nil, verdict);
 		return true;
 	end
 end
@@ -346,9 +353,12 @@ function rooms.add_host(host)
 			if room then return handler(event, room); end
 		end
 	end
-	for _, name in ipairs { "message/bare", "message/full", "presence/bare", "presence/full", "iq/bare" } do
-		host:wrap_event(name, in_lane);
+	local in_its_lane = in_lane(function (event) return packets.stops(muc, event); end);
+	for _, kind in ipairs { "message", "presence", "iq" } do
+		host:wrap_event(kind.."/bare", in_its_lane);
+		host:wrap_event(kind.."/full", in_its_lane);
 	end
+	packets.add_host(host, with_room);
 	-- Between the defaults (1, 0) and the owner's affiliation (-1).
 	host:hook("muc-room-pre-create", on_before_create, -0.5);
 	host:hook("muc-room-created", on_after_create, 1000);
@@ -356,7 +366,7 @@ function rooms.add_host(host)
 	host:hook("muc-room-destroyed", on_destroyed, 1000);
 	host:hook("muc-occupant-pre-join", function (event) return on_before_join(event, forget); end, after_checks);
 	host:hook("muc-occupant-session-new", on_after_join, 1000);
-	host:hook("muc-occupant-pre-leave", on_session_leaves, -1000);
+	host:hook("muc-occupant-pre-leave", on_before_leave, -1000);
 	host:hook("muc-occupant-left", on_left, 1000);
 	host:hook("muc-occupant-pre-change", on_before_change, after_checks);
 	host:hook("muc-broadcast-presence", on_shown, 1000);

@@ -1,4 +1,4 @@
--- Events of people and their sessions (Cisco's JSM events): login, logout, direct messages, reads of the own archive.
+-- Events of people and their sessions (Cisco's JSM events): login, logout, stanzas from and to them, reads of the own archive.
 
 local jid_bare = require "util.jid".bare;
 local jid_host = require "util.jid".host;
@@ -7,10 +7,11 @@ local st = require "util.stanza";
 local archive_query = module:require "archive_query";
 
 local hosts = prosody.hosts;
+local xmlns_disco_info = "http://jabber.org/protocol/disco#info";
 
 local users = {};
 
--- room_hosts: set of the hosts whose rooms report for themselves. options: verdict_timeout, evidence.
+-- room_hosts: set of the hosts whose rooms report for themselves. options: verdict_timeout, evidence, packets.
 function users.init(gate, lanes, room_hosts, options)
 	users.gate, users.lanes, users.room_hosts, users.options = gate, lanes, room_hosts, options;
 end
@@ -28,26 +29,40 @@ local function with_addresses(origin, stanza)
 		stanza.attr.to or (origin.username and origin.username.."@"..origin.host));
 end
 
--- es_OUT: a message leaves a person's session. Held, unless a room asks about it itself.
-local function on_outgoing_message(event)
+local subscriptions = { subscribe = true, subscribed = true, unsubscribe = true, unsubscribed = true };
+
+-- Cisco's packet type of a stanza.
+local function packet_type(stanza)
+	return stanza.name == "presence" and subscriptions[stanza.attr.type] and "subscription" or stanza.name;
+end
+
+-- An error says nothing of its own, unless somebody writes one with words in it: that is delivered like a message.
+local function is_wanted(stanza, is_outgoing)
+	if stanza.attr.type == "error" and not (is_outgoing and stanza:get_child("body")) then return false; end
+	if stanza.name == "message" then return users.gate.has_content(stanza); end
+	return users.options.packets[packet_type(stanza)];
+end
+
+-- True when the stanza stops here.
+local function stops(name, attributes, event, child)
+	local stop = event.stanza.name == "presence" and users.gate.stops_presence or users.gate.stops;
+	return stop(name, attributes, event.origin, event.stanza, child);
+end
+
+-- es_OUT: a stanza leaves a person's session. Held, unless it is a post: of those the room asks itself, as onBeforeSend, which
+-- the system's default profile has. A private message it does not have but as es_OUT.
+local function on_outgoing(event)
 	local origin, stanza = event.origin, event.stanza;
-	local gate = users.gate;
-	if stanza.attr.type == "error" or not gate.has_content(stanza) then return; end
+	local gate, options = users.gate, users.options;
+	if not is_wanted(stanza, true) then return; end
 	local copy = with_addresses(origin, stanza);
-	local attributes = { ptype = "message", actor = origin.full_jid, target = copy.attr.to };
-	if users.room_hosts[jid_host(copy.attr.to)] then
-		if users.options.evidence.es_OUT then gate.notify("es_OUT", attributes, copy); end
+	local attributes = { ptype = packet_type(stanza), actor = origin.full_jid, target = copy.attr.to };
+	local is_private = stanza.name == "message" and stanza.attr.type ~= "groupchat";
+	if users.room_hosts[jid_host(copy.attr.to)] and not is_private and not gate.more.es_OUT then
+		if options.evidence.es_OUT then gate.notify("es_OUT", attributes, copy); end
 		return;
 	end
-	local verdict = gate.ask("es_OUT", attributes, copy);
-	if verdict.decision == "error" then
-		gate.bounce(origin, stanza);
-		return true;
-	elseif verdict.decision == "handle" then
-		return true;
-	elseif verdict.stanza and verdict.stanza.name == "message" then
-		gate.replace(stanza, verdict.stanza);
-	end
+	if stops("es_OUT", attributes, event, copy) then return true; end
 end
 
 -- True for what has not been asked about yet: from another server, from an external component.
@@ -56,23 +71,25 @@ local function comes_from_outside(origin, from)
 	return origin.type == "s2sin" or origin.type == "s2sout" or origin.type == "component";
 end
 
--- e_DELIVER for what comes from outside: held. es_IN for the rest: told, never held, for one room post
--- arrives here once for each occupant.
-local function on_incoming_message(handlers, name, event)
+-- es_IN: a stanza reaches a person. What comes from outside is held, as e_DELIVER first: one of the two is the record,
+-- whatever the profile in force has. The rest is told, for one room post arrives here once for each occupant; on request
+-- what one person sends to another is held, too.
+local function on_incoming(handlers, name, event)
 	local gate, origin, stanza = users.gate, event.origin, event.stanza;
 	local from = stanza.attr.from;
-	if not from or stanza.attr.type == "error" or not gate.has_content(stanza) then
-		return handlers(name, event);
-	end
+	if not from or not is_wanted(stanza) then return handlers(name, event); end
 	local to = stanza.attr.to or jid_bare(from);
-	if not comes_from_outside(origin, from) then
+	local is_outside = comes_from_outside(origin, from);
+	local is_held = is_outside or (gate.more.es_IN and stanza.attr.type ~= "groupchat" and gate.can_wait());
+	if not is_held then
 		if users.options.evidence.es_IN then users.notify_incoming(origin, stanza, from, to); end
 		return handlers(name, event);
 	end
 	gate.prepare(origin);
 	return users.lanes.run(pair_key(from, to), {}, function ()
-		local attributes = { ptype = "message", actor = from, target = to };
-		if gate.stops("e_DELIVER", attributes, event.origin, event.stanza) then return true; end
+		local attributes = { ptype = packet_type(stanza), actor = from, target = to };
+		if is_outside and stops("e_DELIVER", attributes, event) then return true; end
+		if stops("es_IN", attributes, event, with_addresses(event.origin, event.stanza)) then return true; end
 		return handlers(name, event);
 	end, users.options.verdict_timeout, function ()
 		event = { origin = origin, stanza = st.clone(stanza), to_self = event.to_self };
@@ -85,12 +102,29 @@ function users.notify_incoming(origin, stanza, from, to)
 	local act = users.lanes.current();
 	local post = act and act.post;
 	if stanza.attr.type == "groupchat" and not post then return; end
-	local attributes = { ptype = "message", actor = from, target = to };
+	local attributes = { ptype = packet_type(stanza), actor = from, target = to };
 	if post and jid_bare(from) == post.room then
 		attributes.actor, attributes["actor-nick"] = post.actor, post.nick;
 		attributes["stanza-id"] = post.stanza_id(stanza);
 	end
 	users.gate.notify("es_IN", attributes, with_addresses(origin, stanza));
+end
+
+-- Accounts and logins ---------------------------------------------------------------------------------
+
+-- e_AUTH has happened when Prosody says so; a failure names nobody.
+local function on_authenticated(event)
+	local session = event.session;
+	local actor = session.username and session.host and session.username.."@"..session.host;
+	users.gate.tell("e_AUTH", { ptype = "iq", actor = actor, peer = session.ip, reason = event.condition or "success" });
+end
+
+local function on_registering(event)
+	local kind, condition = users.gate.refusal("e_REGISTER", { ptype = "iq", actor = event.username.."@"..event.host,
+		peer = event.ip });
+	if not kind then return; end
+	event.allowed, event.error = false, { type = kind, condition = condition };
+	return true;
 end
 
 -- e_SESSION. A login waits, and goes on when no verdict comes.
@@ -111,14 +145,42 @@ local function on_logout(event)
 	users.gate.tell("es_END", { actor = session.full_jid, peer = session.ip, reason = reason });
 end
 
--- e_OFFLINE: no session took it.
+-- e_OFFLINE: no session took it. Told; on request held, before it is kept for later.
 local function on_offline(event, host_name)
-	local stanza = event.stanza;
-	if users.options.evidence.es_IN and stanza.attr.from and users.gate.has_content(stanza) then
-		local target = stanza.attr.to or event.username.."@"..host_name;
-		users.gate.notify("e_OFFLINE", { ptype = "message", actor = stanza.attr.from, target = target },
-			with_addresses(event.origin, stanza));
+	local stanza, gate = event.stanza, users.gate;
+	if not stanza.attr.from or not gate.has_content(stanza) then return; end
+	local copy = with_addresses(event.origin, stanza);
+	local target = stanza.attr.to or event.username.."@"..host_name;
+	local attributes = { ptype = "message", actor = stanza.attr.from, target = target };
+	if gate.more.e_OFFLINE and gate.can_wait() then
+		if gate.stops("e_OFFLINE", attributes, event.origin, stanza, copy) then return true; end
+	elseif users.options.evidence.es_IN then
+		gate.notify("e_OFFLINE", attributes, copy);
 	end
+end
+
+-- To the server ---------------------------------------------------------------------------------------
+
+local function is_disco_info(stanza)
+	return stanza.name == "iq" and stanza.attr.type == "get" and stanza:get_child("query", xmlns_disco_info);
+end
+
+local function asks_server(name, event)
+	local stanza = event.stanza;
+	local attributes = { ptype = packet_type(stanza), actor = stanza.attr.from, target = stanza.attr.to };
+	if stops(name, attributes, event, with_addresses(event.origin, stanza)) then return true; end
+end
+
+-- e_SERVER: to the server's own address; e_DISCOFEAT: the features of the server or of a person's account.
+local function on_to_server(event)
+	local stanza_type = event.stanza.attr.type;
+	local name = is_disco_info(event.stanza) and "e_DISCOFEAT" or "e_SERVER";
+	if not users.gate.more[name] or stanza_type == "error" or stanza_type == "result" then return; end
+	return asks_server(name, event);
+end
+
+local function on_to_account(event)
+	if is_disco_info(event.stanza) then return asks_server("e_DISCOFEAT", event); end
 end
 
 -- onHistory without a room: a person reads the own archive (XEP-0313), all of it or what was said with `target`.
@@ -127,20 +189,35 @@ local function on_archive_query(event)
 	local gate, origin, stanza = users.gate, event.origin, event.stanza;
 	local attributes, with = archive_query.bounds(stanza.tags[1]);
 	attributes.actor, attributes.target = stanza.attr.from, with;
-	if gate.ask("onHistory", attributes, stanza).decision == "error" then
-		gate.bounce(origin, stanza);
+	local verdict = gate.ask("onHistory", attributes, stanza);
+	if verdict.decision == "error" then
+		gate.bounce(origin, stanza, nil, verdict);
 		return true;
 	end
 end
 
 function users.add_host(host)
 	host:hook("pre-stanza", function (event) users.gate.prepare(event.origin); end, 1000);
-	for _, destination in ipairs { "bare", "full", "host" } do
-		host:hook("pre-message/"..destination, on_outgoing_message, 1000);
+	local packets, more = users.options.packets, users.gate.more;
+	for kind in pairs { message = true, presence = packets.presence or packets.subscription, iq = packets.iq } do
+		for _, destination in ipairs { "bare", "full", "host" } do
+			host:hook("pre-"..kind.."/"..destination, on_outgoing, 1000);
+		end
+		host:wrap_event(kind.."/full", on_incoming);
+		-- An <iq/> to an account is for the server, in that person's name.
+		if kind ~= "iq" then host:wrap_event(kind.."/bare", on_incoming); end
 	end
-	host:wrap_event("message/bare", on_incoming_message);
-	host:wrap_event("message/full", on_incoming_message);
-	host:hook("message/offline/handle", function (event) on_offline(event, host.host); end, 1000);
+	for _, kind in ipairs { "message", "presence", "iq" } do
+		if more.e_SERVER or more.e_DISCOFEAT then host:hook(kind.."/host", on_to_server, 1000); end
+	end
+	if more.e_DISCOFEAT then host:hook("iq/bare", on_to_account, 1000); end
+	if more.e_AUTH then
+		host:hook("authentication-success", on_authenticated);
+		host:hook("authentication-failure", on_authenticated);
+	end
+	-- After the checks of others.
+	host:hook("user-registering", on_registering, -1000);
+	host:hook("message/offline/handle", function (event) return on_offline(event, host.host); end, 1000);
 	host:hook("iq-set/self/urn:xmpp:mam:2:query", on_archive_query, 1000);
 	host:hook("resource-bind", on_login, 1000);
 	-- After presence has left the rooms.

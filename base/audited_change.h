@@ -10,7 +10,7 @@
 #include "base/audit_log.h"
 #include "base/status.h"
 
-namespace verbatim::queue {
+namespace verbatim::base {
 
 struct ChangeRequest {
   std::string action;   // "queues purge"
@@ -24,7 +24,7 @@ class AuditedChange {
  public:
   // Writes the entry. Errors: those of AuditLog::append, and kInvalidArgument (no reason, or a text
   // that is too long); the change must then not be made.
-  static Result<AuditedChange> begin(base::AuditLog& log, const grpc::ServerContext& context,
+  static Result<AuditedChange> begin(AuditLog& log, const grpc::ServerContext& context,
                                      ChangeRequest request);
 
   // Writes how it ended: "<action> ended" with these facts.
@@ -33,13 +33,13 @@ class AuditedChange {
   void refused(const Status& status);
 
  private:
-  AuditedChange(base::AuditLog& log, v1::AuditEntry entry, uint64_t number)
+  AuditedChange(AuditLog& log, v1::AuditEntry entry, uint64_t number)
       : log_(&log), entry_(std::move(entry)), number_(number) {}
   void append(const std::string& how, const std::string& facts);
 
-  base::AuditLog* log_;
+  AuditLog* log_;
   v1::AuditEntry entry_;
   uint64_t number_;
 };
 
-}  // namespace verbatim::queue
+}  // namespace verbatim::base

@@ -1,11 +1,11 @@
-#include "queue/ops/audited_change.h"
+#include "base/audited_change.h"
 
 #include <utility>
 
 #include "base/caller.h"
 #include "base/log.h"
 
-namespace verbatim::queue {
+namespace verbatim::base {
 namespace {
 
 constexpr size_t kSubjectMaxBytes = 256;
@@ -14,14 +14,14 @@ constexpr size_t kDetailMaxBytes = 8 * 1'024;
 
 }  // namespace
 
-Result<AuditedChange> AuditedChange::begin(base::AuditLog& log, const grpc::ServerContext& context,
+Result<AuditedChange> AuditedChange::begin(AuditLog& log, const grpc::ServerContext& context,
                                            ChangeRequest request) {
   if (request.subject.size() > kSubjectMaxBytes || request.reason.size() > kReasonMaxBytes ||
       request.detail.size() > kDetailMaxBytes) {
     return invalid_argument("a name takes at most 256 bytes, a reason 1,024, a filter 8,192");
   }
   v1::AuditEntry entry;
-  base::Caller caller = base::caller_of(context);
+  Caller caller = caller_of(context);
   entry.set_peer(std::move(caller.peer));
   entry.set_user(std::move(caller.user));
   entry.set_action(std::move(request.action));
@@ -50,4 +50,4 @@ void AuditedChange::append(const std::string& how, const std::string& facts) {
   }
 }
 
-}  // namespace verbatim::queue
+}  // namespace verbatim::base
