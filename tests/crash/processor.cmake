@@ -1,4 +1,5 @@
-verbatim_python_test(processor_storm LABELS crash TIMEOUT 900 SERIAL)
+# Mostly waits for run intervals and restarts, so that others run beside it.
+verbatim_python_test(processor_storm LABELS crash TIMEOUT 900)
 if(VERBATIM_FAULT_POINTS)
   verbatim_test(processor_power_test LABELS crash TIMEOUT 900
     SOURCES power_world.cc processor_power_test.cc ${CMAKE_SOURCE_DIR}/tests/fault/rocks_fault_file_system.cc
