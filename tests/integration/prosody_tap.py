@@ -200,7 +200,8 @@ async def words_in_an_error_are_asked_about_in_a_room_and_from_outside(stage, bo
         await stage.bob.until(lambda: len(heard) == 4, "two errors with and two without words")
         del stage.bob._on_error
         stage.decide(lambda asked: "pass")
-        asked = [(one.name, one.body(), one.is_awaited) for one in stage.giver.asked[start:] if one.stanza is not None]
+        names = ("e_DELIVER", "es_IN", "onPacket")  # the component's join asks for the room's history meanwhile
+        asked = [(one.name, one.body(), one.is_awaited) for one in stage.giver.asked[start:] if one.name in names]
         assert sorted(heard) == ["", "", "aloud", "aloud"], heard
         assert sorted(asked) == [("e_DELIVER", "aloud", True), ("e_DELIVER", "psst", True), ("es_IN", "aloud", False),
                                  ("es_IN", "aloud", True), ("onPacket", "aloud", True), ("onPacket", "psst", True)], asked
