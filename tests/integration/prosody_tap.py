@@ -185,6 +185,41 @@ async def words_in_an_error_are_asked_about(stage):
     assert asked == ["psst", "not for your ears", "that was all"] and heard == ["not for your ears"], (asked, heard)
 
 
+async def words_in_an_error_are_asked_about_in_a_room_and_from_outside(stage, bot=f"bot@{BOTS}/r"):
+    """By whom they reach: an occupant, a person. What says only what went wrong is not asked about."""
+    async with attached_bot(stage) as component:
+        component.send_raw(f"<presence from='{bot}' to='{ROOM}/bot'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
+        await stage.bob.until(lambda: "bot" in stage.bob.occupants[ROOM], "the component in the room")
+        heard, start = [], len(stage.giver.asked)
+        stage.bob._on_error = lambda message: (heard.append(message.xml.findtext("{jabber:client}body") or ""), stage.bob._wake())
+        stage.decide(lambda asked: "handle" if asked.body() == "psst" else "pass")
+        reason = "<error type='cancel'><not-allowed xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+        for to in (stage.bob.boundjid.full, f"{ROOM}/bob"):
+            for text in (f"<body>psst</body>{reason}", f"<body>aloud</body>{reason}", reason):
+                component.send_raw(f"<message from='{bot}' to='{to}' type='error' id='e'>{text}</message>")
+        await stage.bob.until(lambda: len(heard) == 4, "two errors with and two without words")
+        del stage.bob._on_error
+        stage.decide(lambda asked: "pass")
+        names = ("e_DELIVER", "es_IN", "onPacket")  # the component's join asks for the room's history meanwhile
+        asked = [(one.name, one.body(), one.is_awaited) for one in stage.giver.asked[start:] if one.name in names]
+        assert sorted(heard) == ["", "", "aloud", "aloud"], heard
+        assert sorted(asked) == [("e_DELIVER", "aloud", True), ("e_DELIVER", "psst", True), ("es_IN", "aloud", False),
+                                 ("es_IN", "aloud", True), ("onPacket", "aloud", True), ("onPacket", "psst", True)], asked
+        component.send_raw(f"<presence from='{bot}' to='{ROOM}/bot' type='unavailable'/>")
+        await stage.alice.until(lambda: "bot" not in stage.alice.occupants[ROOM], "the component to leave")
+
+
+@contextlib.asynccontextmanager
+async def attached_bot(stage):
+    bot = slixmpp.ComponentXMPP(BOTS, PASSWORD, "127.0.0.1", stage.prosody.component_port)
+    attached = asyncio.get_running_loop().create_future()
+    bot.add_event_handler("session_start", lambda _: attached.done() or attached.set_result(True))
+    bot.connect()
+    await asyncio.wait_for(attached, 10)
+    yield bot
+    await bot.disconnect()
+
+
 async def a_refusal_reaches_the_sender(stage):
     stage.decide(lambda asked: "error" if asked.name != "x-snapshot" else "pass")
     results = [await outcome(stage.alice.post(ROOM, "x")), await outcome(stage.alice.tell(f"bob@{HOST}", "x")),
@@ -328,11 +363,11 @@ async def without_a_link_for_long_all_is_bounced_at_once(stage):
 
 async def what_comes_from_outside_is_asked_about_on_arrival(stage):
     """Stanzas of an external component run where nothing may wait; they are held all the same, and keep their order."""
-    bot = slixmpp.ComponentXMPP(BOTS, PASSWORD, "127.0.0.1", stage.prosody.component_port)
-    attached = asyncio.get_running_loop().create_future()
-    bot.add_event_handler("session_start", lambda _: attached.done() or attached.set_result(True))
-    bot.connect()
-    await asyncio.wait_for(attached, 10)
+    async with attached_bot(stage) as bot:
+        await what_the_component_says_is_asked_about(stage, bot)
+
+
+async def what_the_component_says_is_asked_about(stage, bot):
     start = len(stage.giver.asked)
     stage.decide(lambda asked: time.sleep(random.random() * 0.02) or ("error" if asked.body() == "no" else "pass"))
     heard = []
@@ -353,7 +388,6 @@ async def what_comes_from_outside_is_asked_about_on_arrival(stage):
     stage.decide(lambda asked: "pass")
     bot.send_raw(f"<presence from='bot@{BOTS}/r' to='{ROOM}/bot' type='unavailable'/>")
     await stage.alice.until(lambda: "bot" not in stage.alice.occupants[ROOM], "the component to leave")
-    await bot.disconnect()
 
 
 async def a_person_s_act_where_nothing_may_wait_does_not_go_on(stage):
@@ -404,7 +438,8 @@ async def run(stage):
     await stage.gather()
     for scenario in (a_stanza_is_asked_about_as_often_as_needed, a_changed_stanza_replaces_the_stanza,
                      a_handled_stanza_stops_silently, a_handled_stanza_tells_the_sender_why_where_the_policy_says_it,
-                     words_in_an_error_are_asked_about, a_refusal_reaches_the_sender, no_verdict_is_an_error_within_the_limit,
+                     words_in_an_error_are_asked_about, words_in_an_error_are_asked_about_in_a_room_and_from_outside,
+                     a_refusal_reaches_the_sender, no_verdict_is_an_error_within_the_limit,
                      order_is_kept_whatever_the_verdicts_take, a_burst_is_read_to_its_end, two_creators_make_one_room,
                      what_comes_from_outside_is_asked_about_on_arrival,
                      a_person_s_act_where_nothing_may_wait_does_not_go_on, who_reads_the_own_archive_is_asked_about,

@@ -96,7 +96,8 @@ class Ejabberd:
                 "mod_mam": {"default": "always"}, "mod_ping": {}, "mod_stream_mgmt": {"resend_on_timeout": True},
                 "mod_s2s_dialback": {},
                 "mod_muc": {"host": ROOMS, "access": "all", "access_create": "all", "default_room_options": {
-                    "anonymous": False, "persistent": False, "moderated": False, "mam": True, "allow_user_invites": True}},
+                    "anonymous": False, "persistent": False, "moderated": False, "mam": True, "allow_user_invites": True,
+                    "allow_subscription": True}},
                 "mod_verbatim": link,
             },
         }

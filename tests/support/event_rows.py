@@ -48,8 +48,9 @@ def describe(stanza):
     kind, local = stanza.get("type", ""), stanza.tag.rpartition("}")[2]
     if stanza.find(f".//{{{PING}}}ping") is not None or stanza.get("id", "").startswith("fence"):
         return None
-    if kind == "error":
-        return "error " + next(child.tag.rpartition("}")[2] for child in stanza.find("{jabber:client}error"))
+    error = stanza.find("{jabber:client}error") if kind == "error" else None
+    if error is not None:
+        return "error " + next(child.tag.rpartition("}")[2] for child in error)
     if local == "iq":
         first = stanza[0].tag if len(stanza) else "nothing"
         return f"{kind} {first.rpartition('}')[2]}"

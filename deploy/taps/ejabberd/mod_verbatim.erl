@@ -26,6 +26,7 @@
 -define(LAST, 150).
 -define(NO_ARCHIVE, <<"Not delivered: it could not be archived in time. Please try again later.">>).
 -define(NOT_PERMITTED, <<"This is not permitted">>).
+-define(NO_SUBSCRIPTIONS, <<"Subscriptions to rooms are not permitted here, for they cannot be archived. Please join the room.">>).
 
 %% What ejabberd 23.01 can tell of the guide's 40 events; a test compares it with docs/chat-servers.md. May and told as in
 %% deploy/taps/prosody/verbatim/events.lib.lua.
@@ -85,8 +86,8 @@ host_hooks() ->
 global_hooks() ->
     [{component_send_packet, outside_send, ?FIRST}, {filter_packet, routed, ?LAST}].
 
-start(Host, Opts) ->
-    start_link(Host, Opts),
+start(Host, _Opts) ->
+    start_link(Host),
     [ejabberd_hooks:add(Hook, Host, ?MODULE, Function, Sequence) || {Hook, Function, Sequence} <- host_hooks()],
     [ejabberd_hooks:add(Hook, ?MODULE, Function, Sequence) || {Hook, Function, Sequence} <- global_hooks()],
     ok.
@@ -100,15 +101,14 @@ stop(Host) ->
     stop_link(Host).
 
 %% A new secret or address needs a new link.
-reload(Host, Opts, _) ->
+reload(Host, _Opts, _) ->
     stop_link(Host),
-    start_link(Host, Opts).
+    start_link(Host).
 
-start_link(Host, Opts) ->
-    Keys = [host, port, component, secret, node, verdict_timeout, reconnect_min, reconnect_max, pending_max],
-    Options = maps:from_list([{Key, gen_mod:get_opt(Key, Opts)} || Key <- Keys]),
+%% The link reads its options itself: a supervisor logs what it starts a child with.
+start_link(Host) ->
     {ok, _} = supervisor:start_child(ejabberd_gen_mod_sup,
-                                     #{id => mod_verbatim_link:name(Host), start => {mod_verbatim_link, start_link, [Host, Options]}}),
+                                     #{id => mod_verbatim_link:name(Host), start => {mod_verbatim_link, start_link, [Host]}}),
     ok.
 
 stop_link(Host) ->
@@ -133,7 +133,7 @@ mod_doc() -> #{desc => [<<"Asks verbatim-collector before ejabberd delivers.">>]
 
 %% Holds a stanza. Gives the stanza to go on with, or drop; then its sender has been told, where the verdict wants it.
 gate(Host, Name, Attributes, Packet) ->
-    case mod_verbatim_link:ask(Host, Name, Attributes, encode(Packet)) of
+    case ask(Host, Name, Attributes, Packet) of
         {pass, undefined} -> Packet;
         {pass, Changed} -> change(Packet, Changed);
         {handle, Text} -> handle(Packet, Text);
@@ -142,10 +142,21 @@ gate(Host, Name, Attributes, Packet) ->
 
 %% The same where nothing can be changed: a verdict that wants it is none.
 gate_unchanged(Host, Name, Attributes, Packet) ->
-    case mod_verbatim_link:ask(Host, Name, Attributes, encode(Packet)) of
+    case ask(Host, Name, Attributes, Packet) of
         {pass, undefined} -> Packet;
         {handle, Text} -> handle(Packet, Text);
         Refusal -> bounce(Packet, Refusal)
+    end.
+
+ask(Host, Name, Attributes, Packet) ->
+    mod_verbatim_link:ask(Host, Name, Attributes, encode(Packet), xmpp:get_meta(Packet, verbatim_arrived)).
+
+%% An act has one limit, however often it is asked about and however long it then waits for its turn in a room: it counts from
+%% where the act is first met.
+arrived(Packet) ->
+    case xmpp:get_meta(Packet, verbatim_arrived, undefined) of
+        undefined -> xmpp:put_meta(Packet, verbatim_arrived, mod_verbatim_link:clock());
+        _ -> Packet
     end.
 
 %% The content of Changed; addresses, id and type stay, for ejabberd relies on them.
@@ -188,7 +199,7 @@ handle(Packet, Text) -> bounce(Packet, {refused, Text}).
 %% A hook that fails is left out by ejabberd, and what it should have held goes on: so none may fail. Nothing of what was said
 %% is logged.
 guarded(Packet, Hold) ->
-    try Hold()
+    try Hold(arrived(Packet))
     catch Class:_:Stack ->
         ?ERROR_MSG("Bounced, for it could not be asked about: ~p in ~p", [Class, [{Module, Function} || {Module, Function, _, _} <- Stack]]),
         bounce(Packet, unanswered)
@@ -200,13 +211,14 @@ encode(Packet) ->
     #xmlel{attrs = Attributes} = El = xmpp:encode(Packet),
     El#xmlel{attrs = [{<<"xmlns">>, ?NS_CLIENT} | proplists:delete(<<"xmlns">>, Attributes)]}.
 
-%% False for typing notices, receipts and the like (XEP-0085, 0184, 0333, 0334, 0359, 0203).
-has_content(#message{type = error}) -> false;
-has_content(#message{} = Packet) ->
+%% False for typing notices, receipts and the like (XEP-0085, 0184, 0333, 0334, 0359, 0203), and for an error that says only what
+%% went wrong: one with words in it is delivered as any message.
+has_content(#message{type = Type} = Packet) ->
     #xmlel{children = Children} = xmpp:encode(Packet),
     Silent = [?NS_CHATSTATES, ?NS_RECEIPTS, <<"urn:xmpp:chat-markers:0">>, ?NS_HINTS, ?NS_SID_0, ?NS_DELAY],
+    Bare = [<<"thread">> | [<<"error">> || Type == error]],
     lists:any(fun(#xmlel{name = Name} = El) ->
-                      Name /= <<"thread">> andalso not lists:member(fxml:get_tag_attr_s(<<"xmlns">>, El), Silent);
+                      not lists:member(Name, Bare) andalso not lists:member(fxml:get_tag_attr_s(<<"xmlns">>, El), Silent);
                  (_) -> false
               end, Children);
 has_content(_) -> false.
@@ -225,7 +237,7 @@ host_of_rooms(Domain) ->
 %% es_OUT, and what only shows here of what goes to a room.
 user_send({drop, _} = Acc) -> Acc;
 user_send({Packet, #{lserver := Host} = State}) ->
-    {guarded(Packet, fun() -> held_out(Packet, Host) end), State}.
+    {guarded(Packet, fun(Arrived) -> held_out(Arrived, Host) end), State}.
 
 held_out(Packet, Host) ->
     #jid{lserver = Domain} = To = xmpp:get_to(Packet),
@@ -284,7 +296,7 @@ field(Name, Fields) -> proplists:get_value(Name, Fields, <<>>).
 %% From another server, from a component: as e_DELIVER and, for one of the two is the record, as es_IN.
 outside_send({drop, _} = Acc) -> Acc;
 outside_send({Packet, State}) ->
-    {guarded(Packet, fun() -> held_in(Packet) end), State}.
+    {guarded(Packet, fun held_in/1), State}.
 
 held_in(Packet) ->
     #jid{lserver = Domain} = xmpp:get_to(Packet),
@@ -304,7 +316,9 @@ arrives(Packet, Host) ->
             end
     end.
 
-%% es_IN, as evidence. Copies for further clients and what an archive gives back are none of a delivery.
+%% es_IN, as evidence. Copies for further clients and what an archive gives back are none of a delivery; nor are errors: a refusal
+%% of ours bears the words that were refused.
+reaches_person(#message{type = error} = Packet) -> Packet;
 reaches_person(#message{} = Packet) ->
     #jid{lserver = Host} = xmpp:get_to(Packet),
     case has_content(Packet) andalso not is_copy(Packet) of
@@ -345,7 +359,8 @@ offline(Acc) -> Acc.
 
 %% A login waits, and goes on when no verdict comes.
 logged_in(#{lserver := Host, jid := JID, ip := {IP, _}} = State) ->
-    case mod_verbatim_link:ask(Host, <<"e_SESSION">>, [{<<"actor">>, full(JID)}, {<<"peer">>, misc:ip_to_list(IP)}], undefined) of
+    case mod_verbatim_link:ask(Host, <<"e_SESSION">>, [{<<"actor">>, full(JID)}, {<<"peer">>, misc:ip_to_list(IP)}], undefined,
+                               mod_verbatim_link:clock()) of
         {handle, _} -> xmpp_stream_in:send(State, xmpp:serr_policy_violation(?NOT_PERMITTED, ejabberd_option:language()));
         _ -> State
     end.
@@ -375,13 +390,8 @@ room_of(Packet) ->
     [{<<"room">>, bare(To)}, {<<"actor">>, full(xmpp:get_from(Packet))}].
 
 %% A room that does not exist yet; a private message, an invitation, whatever else is said to a room and is no post.
-to_room(#presence{type = available, to = #jid{luser = Room, lserver = Service, resource = Nick}} = Packet, Host)
-  when Room /= <<>>, Nick /= <<>> ->
-    case mod_muc:find_online_room(Room, Service) == error andalso mod_muc:restore_room(Host, Service, Room) == error of
-        false -> Packet;
-        true ->
-            gate(Host, <<"onBeforeRoomCreate">>, [{<<"actor-nick">>, Nick}, {<<"persistent">>, <<"0">>} | room_of(Packet)], Packet)
-    end;
+to_room(#presence{type = available, to = #jid{luser = Room, resource = Nick}} = Packet, Host) when Room /= <<>>, Nick /= <<>> ->
+    may_make_room(Packet, Host);
 to_room(#message{type = groupchat} = Packet, _) -> Packet; % the room asks
 to_room(#message{to = #jid{luser = Room, resource = Nick}} = Packet, Host) when Room /= <<>> ->
     case has_content(Packet) of
@@ -393,7 +403,22 @@ to_room(#message{to = #jid{luser = Room, resource = Nick}} = Packet, Host) when 
                 About -> gate(Host, <<"onBeforeInvite">>, About ++ room_of(Packet), Packet)
             end
     end;
+to_room(#iq{to = #jid{luser = Room}} = IQ, Host) when Room /= <<>> ->
+    case {is_subscription(IQ), is_query(IQ, ?NS_MUC_OWNER, <<"query">>)} of
+        {true, _} -> bounce(IQ, {refused, ?NO_SUBSCRIPTIONS}); % it, too, would make the room
+        {false, true} -> may_make_room(IQ, Host);
+        _ -> IQ
+    end;
 to_room(Packet, _) -> Packet.
+
+%% ejabberd makes the room that is not there for whoever would be in it or configure it.
+may_make_room(Packet, Host) ->
+    #jid{luser = Room, lserver = Service, resource = Nick} = xmpp:get_to(Packet),
+    case mod_muc:find_online_room(Room, Service) == error andalso mod_muc:restore_room(Host, Service, Room) == error of
+        false -> Packet;
+        true ->
+            gate(Host, <<"onBeforeRoomCreate">>, [{<<"actor-nick">>, Nick}, {<<"persistent">>, <<"0">>} | room_of(Packet)], Packet)
+    end.
 
 invitation(Packet) ->
     case [Invite || #xmlel{name = <<"x">>, children = Inner} <- (xmpp:encode(Packet))#xmlel.children,
@@ -419,7 +444,7 @@ nick_of(JID, #state{users = Users}) ->
 
 %% What stands here is what the room shows next: attempt and fact are one hook.
 room_message(#message{} = Packet, #state{} = Room, Nick) ->
-    guarded(Packet, fun() -> held_post(Packet, Room, Nick) end);
+    guarded(Packet, fun(Arrived) -> held_post(Arrived, Room, Nick) end);
 room_message(Acc, _, _) -> Acc.
 
 held_post(#message{from = From} = Packet, #state{server_host = Host} = Room, Nick) ->
@@ -446,9 +471,9 @@ is_subject_change(_) -> false.
 %% A join, a new nickname, or who is there shows another availability or goes.
 room_presence(#presence{type = available, from = From} = Packet, #state{users = Users} = Room, Nick) ->
     case maps:find(jid:tolower(From), Users) of
-        error -> guarded(Packet, fun() -> joins(Packet, Room, Nick) end);
+        error -> guarded(Packet, fun(Arrived) -> joins(Arrived, Room, Nick) end);
         {ok, #user{nick = Nick}} -> Packet;
-        {ok, #user{nick = Old}} -> guarded(Packet, fun() -> changes_nick(Packet, Room, Old, Nick) end)
+        {ok, #user{nick = Old}} -> guarded(Packet, fun(Arrived) -> changes_nick(Arrived, Room, Old, Nick) end)
     end;
 room_presence(#presence{type = unavailable, status = Status} = Packet, _, _) ->
     put(verbatim_reason, xmpp:get_text(Status)),
@@ -501,12 +526,26 @@ occupant(Room, Host, JID) ->
 
 %% Who asks by <iq/>: an owner configures or destroys, an administrator changes people, an occupant reads the archive. All of an
 %% <iq/> passes, or nothing.
-room_iq(#iq{type = set, from = From} = IQ, #state{server_host = Host} = Room) ->
-    Held = guarded(IQ, fun() ->
-        ask_in_turn(iq_acts(IQ, Room, mod_muc_room:get_affiliation(From, Room)), IQ, Room, Host, [])
-    end),
-    case Held of drop -> ignore; _ -> Held end;
+room_iq(#iq{type = set} = IQ, #state{} = Room) ->
+    case guarded(IQ, fun(Arrived) -> held_iq(Arrived, Room) end) of
+        drop -> ignore;
+        Passed -> Passed
+    end;
 room_iq(Acc, _) -> Acc.
+
+held_iq(#iq{from = From} = IQ, #state{server_host = Host} = Room) ->
+    case is_subscription(IQ) of
+        true -> bounce(IQ, {refused, ?NO_SUBSCRIPTIONS});
+        false -> ask_in_turn(iq_acts(IQ, Room, mod_muc_room:get_affiliation(From, Room)), IQ, Room, Host, [])
+    end.
+
+%% MUC/Sub: is sent all that is said without being there. No hook tells who is subscribed to a room that comes back from the disk.
+is_subscription(#iq{type = set} = IQ) -> is_query(IQ, ?NS_MUCSUB, <<"subscribe">>);
+is_subscription(_) -> false.
+
+is_query(#iq{type = Type, sub_els = [El]}, Namespace, Name) when Type == get; Type == set ->
+    xmpp:get_ns(El) == Namespace andalso xmpp:get_name(El) == Name;
+is_query(_, _, _) -> false.
 
 ask_in_turn([], #iq{id = Id, from = From} = IQ, _, Host, Facts) ->
     put(verbatim_facts, {Id, jid:tolower(From), Host, lists:reverse(Facts)}),
@@ -527,30 +566,42 @@ iq_acts(#iq{sub_els = [#muc_owner{destroy = #muc_destroy{reason = Reason, jid = 
     [{<<"onDestroy">>, none, [{<<"reason">>, Reason} | Alternate], fun gate_unchanged/4}];
 iq_acts(#iq{sub_els = [#muc_owner{config = #xdata{type = submit}}]}, _, owner) ->
     [{<<"onBeforeMetaInfoSet">>, <<"onAfterMetaInfoSet">>, [], fun gate/4}];
+iq_acts(#iq{sub_els = [#muc_owner{items = [_ | _] = Items}]}, Room, owner) -> % an older way to say the same
+    items_acts(Items, Room);
 iq_acts(#iq{sub_els = [#muc_admin{items = Items}]}, Room, _) ->
-    lists:append([item_acts(Item, Room) || Item <- Items]);
+    items_acts(Items, Room);
 iq_acts(IQ, _, _) ->
     case archive_bounds(IQ) of
         none -> [];
         Bounds -> [{<<"onHistory">>, none, Bounds, fun gate_unchanged/4}]
     end.
 
-item_acts(#muc_item{role = Role, nick = Nick, reason = Reason}, #state{nicks = Nicks, users = Users}) when Role /= undefined ->
-    [begin
-         #user{role = Old} = maps:get(LJID, Users),
-         put(verbatim_reason, <<"kicked: ", Reason/binary>>),
-         {<<"onBeforeChangeUser">>, <<"onAfterChangeUser">>,
-          [{<<"what">>, <<"role">>}, {<<"target">>, jid:encode(LJID)}, {<<"target-nick">>, Nick}, {<<"reason">>, Reason},
-           {<<"role">>, atom_to_binary(Role, utf8)}, {<<"old-role">>, atom_to_binary(Old, utf8)}], fun gate_unchanged/4}
-     end || LJID <- maps:get(Nick, Nicks, [])];
-item_acts(#muc_item{affiliation = Affiliation, jid = #jid{} = JID, reason = Reason}, Room) when Affiliation /= undefined ->
-    Old = mod_muc_room:get_affiliation(JID, Room),
+items_acts(Items, Room) ->
+    [item_act(Item, JID, Room) || Item <- Items, JID <- concerned(Item, Room)].
+
+%% Whom an item is about, as mod_muc_room:find_changed_items/7 has it: the address before the nickname; a role, where both are
+%% given, before an affiliation. A role is a session's, an affiliation a person's.
+concerned(#muc_item{role = undefined, affiliation = undefined}, _) -> [];
+concerned(#muc_item{role = undefined} = Item, Room) -> lists:usort([jid:remove_resource(JID) || JID <- named(Item, Room)]);
+concerned(#muc_item{role = Role} = Item, Room) -> [JID || JID <- named(Item, Room), mod_muc_room:get_role(JID, Room) /= Role].
+
+named(#muc_item{jid = #jid{} = JID}, _) -> [JID];
+named(#muc_item{nick = Nick}, #state{nicks = Nicks, muc_subscribers = #muc_subscribers{subscriber_nicks = Subscribers}}) ->
+    [jid:make(LJID) || LJID <- maps:get(Nick, Nicks, maps:get(Nick, Subscribers, []))].
+
+item_act(#muc_item{role = undefined, affiliation = Affiliation, reason = Reason}, JID, Room) ->
     What = case Affiliation of none -> <<"RemoveAffiliation">>; _ -> <<"ChangeAffiliation">> end,
     put(verbatim_reason, <<"affiliation changed: ", Reason/binary>>),
-    [{<<"onBefore", What/binary>>, <<"onAfter", What/binary>>,
-      [{<<"target">>, bare(JID)}, {<<"affiliation">>, atom_to_binary(Affiliation, utf8)},
-       {<<"old-affiliation">>, atom_to_binary(Old, utf8)}, {<<"reason">>, Reason}], fun gate_unchanged/4}];
-item_acts(_, _) -> [].
+    {<<"onBefore", What/binary>>, <<"onAfter", What/binary>>,
+     [{<<"target">>, jid:encode(jid:tolower(JID))}, {<<"affiliation">>, atom_to_binary(Affiliation, utf8)},
+      {<<"old-affiliation">>, atom_to_binary(mod_muc_room:get_affiliation(JID, Room), utf8)}, {<<"reason">>, Reason}],
+     fun gate_unchanged/4};
+item_act(#muc_item{role = Role, reason = Reason}, JID, Room) ->
+    put(verbatim_reason, <<"kicked: ", Reason/binary>>),
+    {<<"onBeforeChangeUser">>, <<"onAfterChangeUser">>,
+     [{<<"what">>, <<"role">>}, {<<"target">>, jid:encode(jid:tolower(JID))}, {<<"target-nick">>, nick_of(JID, Room)}, {<<"reason">>, Reason},
+      {<<"role">>, atom_to_binary(Role, utf8)}, {<<"old-role">>, atom_to_binary(mod_muc_room:get_role(JID, Room), utf8)}],
+     fun gate_unchanged/4}.
 
 %% What a room's process sends: the answer to an <iq/> that was asked about, the old nickname shown as gone.
 routed(#iq{type = Type, id = Id, to = To} = IQ) when Type == result; Type == error ->

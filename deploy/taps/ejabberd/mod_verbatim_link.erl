@@ -11,8 +11,8 @@
 -module(mod_verbatim_link).
 -behaviour(gen_server).
 
--export([start_link/2, ask/4, tell/4, notify/4, room_started/2, forget_room/2, name/1]).
--export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2]).
+-export([start_link/1, ask/5, tell/4, notify/4, room_started/2, forget_room/2, name/1, clock/0]).
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2, format_status/1]).
 
 -include("xmpp.hrl").
 -include("logger.hrl").
@@ -33,20 +33,23 @@
 -record(link, {host, options, status = down, socket, parser, is_graceful = false, boot, next = 1, requests = #{}, ids = #{},
                down_since, last_heard, back_off, is_snapshot_due = false, sessions = #{}, rooms = #{}, creators = #{}}).
 
-%% Options: host, port, component, secret, node (binaries, but for the port), verdict_timeout, reconnect_min, reconnect_max (ms),
-%% pending_max.
-start_link(Host, Options) ->
-    gen_server:start_link({local, name(Host)}, ?MODULE, [Host, Options], []).
+%% Options are those of mod_verbatim at this host.
+start_link(Host) ->
+    gen_server:start_link({local, name(Host)}, ?MODULE, [Host], []).
 
 name(Host) ->
     gen_mod:get_module_proc(Host, ?MODULE).
 
-%% Asks and waits. Attributes: [{binary(), binary()}]; Child: a stanza or undefined.
+%% Asks and waits. Attributes: [{binary(), binary()}]; Child: a stanza or undefined; Arrived: clock() when the act began, from which
+%% the limit counts.
 %% Gives {pass, undefined | Stanza}, {handle, Text for the sender}, {refused, Text} (for good) or unanswered.
-ask(Host, Name, Attributes, Child) ->
-    try gen_server:call(name(Host), {ask, Name, Attributes, Child}, infinity)
+ask(Host, Name, Attributes, Child, Arrived) ->
+    try gen_server:call(name(Host), {ask, Name, Attributes, Child, Arrived}, infinity)
     catch exit:_ -> unanswered
     end.
+
+%% Milliseconds. Erlang's own system time never jumps and is nearly the same on all nodes of a cluster.
+clock() -> erlang:system_time(millisecond).
 
 %% Tells of what has happened: asked for like the others, so that it is sent again after a reconnect, but nobody waits.
 tell(Host, Name, Attributes, Child) ->
@@ -64,85 +67,113 @@ room_started(Host, Room) ->
 forget_room(Host, Room) ->
     gen_server:cast(name(Host), {forget_room, Room}).
 
-init([Host, Options]) ->
+init([Host]) ->
     process_flag(trap_exit, true),
-    Now = now_ms(),
+    process_flag(sensitive, true), % a crash report shows the mailbox
+    Keys = [host, port, component, secret, node, verdict_timeout, reconnect_min, reconnect_max, pending_max],
+    Options = maps:from_list([{Key, gen_mod:get_module_opt(Host, mod_verbatim, Key)} || Key <- Keys]),
+    Now = clock(),
     self() ! dial,
     {ok, #link{host = Host, options = Options, boot = integer_to_binary(erlang:system_time(microsecond)), down_since = Now,
                last_heard = Now, back_off = maps:get(reconnect_min, Options)}}.
 
-handle_call({ask, Name, Attributes, Child}, From, Link) ->
-    {noreply, request(Name, Attributes, Child, From, note(Name, Attributes, Link))}.
+handle_call(Request, From, Link) -> guarded(fun() -> on_call(Request, From, Link) end, Link).
+handle_cast(Request, Link) -> guarded(fun() -> on_cast(Request, Link) end, Link).
+handle_info(Info, Link) -> guarded(fun() -> on_info(Info, Link) end, Link).
+
+%% The stack of an error may bear all that we hold; it would stand in the log.
+guarded(Act, Link) ->
+    try Act()
+    catch _:Error:Stack -> {stop, {bare(Error), [{Module, Function} || {Module, Function, _, _} <- Stack]}, Link}
+    end.
+
+bare(Error) when is_atom(Error) -> Error;
+bare(Error) when is_tuple(Error), is_atom(element(1, Error)) -> element(1, Error);
+bare(_) -> other.
+
+on_call({ask, Name, Attributes, Child, Arrived}, From, Link) ->
+    {noreply, request(Name, Attributes, Child, {From, Arrived}, note(Name, Attributes, Link))}.
 
 %% What is told has happened, or goes on whatever is answered: the event says so.
-handle_cast({tell, Name, Attributes, Child}, Link) ->
+on_cast({tell, Name, Attributes, Child}, Link) ->
     {noreply, request(Name, [?TOLD | Attributes], Child, {told, Name, Attributes, Child}, note(Name, Attributes, Link))};
-handle_cast({notify, Name, Attributes, Child}, Link) ->
+on_cast({notify, Name, Attributes, Child}, Link) ->
     {_, _, Xml, Link1} = compose(<<"set">>, Name, [?TOLD | Attributes], Child, Link),
     {noreply, write(Xml, Link1)};
-handle_cast({room_started, Room}, #link{creators = Creators} = Link) ->
+on_cast({room_started, Room}, #link{creators = Creators} = Link) ->
     case maps:take(Room, Creators) of
         {Actor, Others} ->
-            handle_cast({tell, <<"onAfterRoomCreate">>, [{<<"room">>, Room}, {<<"actor">>, Actor}], undefined}, Link#link{creators = Others});
+            on_cast({tell, <<"onAfterRoomCreate">>, [{<<"room">>, Room}, {<<"actor">>, Actor}], undefined}, Link#link{creators = Others});
         error ->
             {noreply, change_room([{<<"room">>, Room}], fun(Occupants) -> Occupants end, Link)}
     end;
-handle_cast({forget_room, Room}, Link) ->
+on_cast({forget_room, Room}, Link) ->
     {noreply, Link#link{rooms = maps:remove(Room, Link#link.rooms)}}.
 
-handle_info(dial, #link{status = down} = Link) ->
+on_info(dial, #link{status = down} = Link) ->
     dial(Link#link.options),
     {noreply, Link#link{status = dialling}};
-handle_info({dialled, {ok, Socket}}, #link{status = dialling} = Link) ->
+on_info({dialled, {ok, Socket}}, #link{status = dialling} = Link) ->
     {noreply, open(Socket, Link)};
-handle_info({dialled, {error, Reason}}, #link{status = dialling} = Link) ->
+on_info({dialled, {error, Reason}}, #link{status = dialling} = Link) ->
     {noreply, drop(Reason, Link)};
-handle_info({tcp, Socket, Data}, #link{socket = Socket, parser = Parser} = Link) ->
+on_info({tcp, Socket, Data}, #link{socket = Socket, parser = Parser} = Link) ->
     inet:setopts(Socket, [{active, once}]),
     {noreply, Link#link{parser = fxml_stream:parse(Parser, Data)}};
-handle_info({tcp_closed, Socket}, #link{socket = Socket} = Link) ->
+on_info({tcp_closed, Socket}, #link{socket = Socket} = Link) ->
     {noreply, drop(closed, Link)};
-handle_info({tcp_error, Socket, Reason}, #link{socket = Socket} = Link) ->
+on_info({tcp_error, Socket, Reason}, #link{socket = Socket} = Link) ->
     {noreply, drop(Reason, Link)};
-handle_info({'$gen_event', Event}, #link{socket = Socket} = Link) when Socket /= undefined ->
+on_info({'$gen_event', Event}, #link{socket = Socket} = Link) when Socket /= undefined ->
     {noreply, on_stream(Event, Link)};
-handle_info({handshake_limit, Socket}, #link{socket = Socket, status = handshake} = Link) ->
+on_info({handshake_limit, Socket}, #link{socket = Socket, status = handshake} = Link) ->
     {noreply, drop(no_handshake, Link)};
-handle_info({timeout, Timer, {expire, Number}}, Link) ->
+on_info({timeout, Timer, {expire, Number}}, Link) ->
     {noreply, expire(Number, Timer, Link)};
-handle_info(snapshot, Link) ->
+on_info(snapshot, Link) ->
     Link1 = Link#link{is_snapshot_due = false},
     {noreply, case Link1#link.status of active -> snapshot(Link1); _ -> Link1 end};
-handle_info(_, Link) -> % of a connection that is gone
+on_info(_, Link) -> % of a connection that is gone
     {noreply, Link}.
 
 terminate(_Reason, Link) ->
     [answer(Request#request.owner, unanswered) || Request <- maps:values(Link#link.requests)],
     close(Link).
 
-%% Requests -------------------------------------------------------------------------------------------------------------------
+%% What a log and whoever looks at this process may see: no secret, nobody's name, nothing of what was said.
+format_status(Status) ->
+    maps:map(fun(state, #link{status = Word, next = Next, requests = Requests}) ->
+                     #{status => Word, next => Next, unanswered => maps:size(Requests)};
+                (reason, Reason) -> Reason;
+                (log, _) -> [];
+                (_, _) -> hidden
+             end, Status).
 
-now_ms() -> erlang:monotonic_time(millisecond).
+%% Requests -------------------------------------------------------------------------------------------------------------------
 
 limit(#link{options = #{verdict_timeout := Limit}}) -> Limit.
 
 request(Name, Attributes, Child, Owner, Link) ->
     {Id, Number, Xml, Link1} = compose(<<"get">>, Name, Attributes, Child, Link),
-    Limit = case Link1#link.status of
-                active -> limit(Link1);
+    Begun = case Link1#link.status of
+                active -> began(Owner);
                 %% No longer than the link has been allowed to be away.
-                _ -> min(limit(Link1), Link1#link.down_since + limit(Link1) - now_ms())
+                _ -> min(began(Owner), Link1#link.down_since)
             end,
+    Limit = min(0, Begun - clock()) + limit(Link1),
     IsFull = maps:size(Link1#link.requests) >= maps:get(pending_max, Link1#link.options),
     if
         IsFull; Limit =< 0 ->
             settled(Owner, unanswered, Link1);
         true ->
             Timer = erlang:start_timer(Limit, self(), {expire, Number}),
-            Request = #request{id = Id, xml = Xml, owner = Owner, timer = Timer, since = now_ms()},
+            Request = #request{id = Id, xml = Xml, owner = Owner, timer = Timer, since = clock()},
             write(Xml, Link1#link{requests = maps:put(Number, Request, Link1#link.requests),
                                   ids = maps:put(Id, Number, Link1#link.ids)})
     end.
+
+began({told, _, _, _}) -> clock();
+began({_From, Arrived}) -> Arrived.
 
 %% The text of an event with the next number.
 compose(Type, Name, Attributes, Child, #link{next = Number, boot = Boot, options = Options} = Link) ->
@@ -166,7 +197,7 @@ expire(Number, Timer, Link) ->
         {ok, #request{timer = Timer, since = Since}} when Link#link.status == active ->
             %% Sent, and gone on without: that must show. A number that is never sent becomes a gap in the archive.
             Link1 = settle(Number, unanswered, Link#link{next = Link#link.next + 1}),
-            IsSilent = Link1#link.last_heard < Since andalso now_ms() - Link1#link.last_heard > ?SILENT_LIMITS * limit(Link1),
+            IsSilent = Link1#link.last_heard < Since andalso clock() - Link1#link.last_heard > ?SILENT_LIMITS * limit(Link1),
             if IsSilent -> drop(silent, Link1); true -> Link1 end;
         {ok, #request{timer = Timer}} ->
             settle(Number, unanswered, Link);
@@ -193,8 +224,8 @@ settled(Owner, Verdict, Link) ->
     Link.
 
 answer({told, _, _, _}, _) -> ok;
-answer(From, {wait, _}) -> gen_server:reply(From, unanswered);
-answer(From, Verdict) -> gen_server:reply(From, Verdict).
+answer({From, _}, {wait, _}) -> gen_server:reply(From, unanswered);
+answer({From, _}, Verdict) -> gen_server:reply(From, Verdict).
 
 write(Xml, #link{status = active, socket = Socket} = Link) ->
     case gen_tcp:send(Socket, Xml) of
@@ -224,7 +255,7 @@ open(Socket, #link{options = #{component := Component}} = Link) ->
     gen_tcp:send(Socket, Header),
     inet:setopts(Socket, [{active, once}]),
     erlang:send_after(?HANDSHAKE_MS, self(), {handshake_limit, Socket}),
-    Link#link{status = handshake, socket = Socket, parser = fxml_stream:new(self(), ?ANSWER_SIZE_LIMIT), last_heard = now_ms(),
+    Link#link{status = handshake, socket = Socket, parser = fxml_stream:new(self(), ?ANSWER_SIZE_LIMIT), last_heard = clock(),
               is_graceful = false}.
 
 on_stream({xmlstreamstart, _, Attributes}, #link{socket = Socket, options = #{secret := Secret}} = Link) ->
@@ -233,10 +264,10 @@ on_stream({xmlstreamstart, _, Attributes}, #link{socket = Socket, options = #{se
     Link;
 on_stream({xmlstreamelement, #xmlel{name = <<"handshake">>}}, #link{status = handshake} = Link) ->
     ?INFO_MSG("Linked with the collector as ~ts", [maps:get(component, Link#link.options)]),
-    Link1 = Link#link{status = active, back_off = maps:get(reconnect_min, Link#link.options), last_heard = now_ms()},
+    Link1 = Link#link{status = active, back_off = maps:get(reconnect_min, Link#link.options), last_heard = clock()},
     snapshot(resend(Link1));
 on_stream({xmlstreamelement, #xmlel{name = <<"xdb">>, attrs = Attributes} = Xdb}, #link{status = active} = Link) ->
-    Link1 = Link#link{last_heard = now_ms()},
+    Link1 = Link#link{last_heard = clock()},
     case maps:find(proplists:get_value(<<"id">>, Attributes), Link1#link.ids) of
         {ok, Number} -> settle(Number, read_verdict(Xdb), Link1);
         error -> Link1 % answered late
@@ -283,8 +314,8 @@ drop(Reason, #link{status = Status, back_off = BackOff, options = Options} = Lin
     close(Link),
     {Delay, Next, Since} =
         case {Status, Link#link.is_graceful} of
-            {active, true} -> {0, BackOff, now_ms()};
-            {active, false} -> {BackOff, BackOff, now_ms()};
+            {active, true} -> {0, BackOff, clock()};
+            {active, false} -> {BackOff, BackOff, clock()};
             _ -> {BackOff, min(BackOff * 2, maps:get(reconnect_max, Options)), Link#link.down_since}
         end,
     if Status == active -> ?WARNING_MSG("No link with the collector (~p), dialling in ~b ms", [Reason, Delay]); true -> ok end,

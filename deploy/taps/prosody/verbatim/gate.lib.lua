@@ -8,18 +8,27 @@ local now = require "util.time".monotonic;
 
 local bounce_text = "Not delivered: it could not be archived in time. Please try again later.";
 
--- Elements that carry nothing said: XEP-0085, 0184, 0333, 0334, 0359, 0203.
+-- Elements that carry nothing said: XEP-0085, 0184, 0333, 0334, 0359, 0203, 0421.
 local silent = {
 	["http://jabber.org/protocol/chatstates"] = true, ["urn:xmpp:receipts"] = true, ["urn:xmpp:chat-markers:0"] = true,
 	["urn:xmpp:hints"] = true, ["urn:xmpp:sid:0"] = true, ["urn:xmpp:delay"] = true,
+	["urn:xmpp:occupant-id:0"] = true,
 };
 
 local gate = {};
 
--- False for typing notices, receipts and the like.
+-- An empty one marks a private message (XEP-0045, section 7.5).
+local function is_mark(child)
+	return child.attr.xmlns == "http://jabber.org/protocol/muc#user" and #child.tags == 0;
+end
+
+-- False for typing notices, receipts and the like, and for an error that says only what went wrong: one with words in it
+-- is delivered as any message.
 function gate.has_content(stanza)
+	local is_error = stanza.attr.type == "error";
 	for _, child in ipairs(stanza.tags) do
-		if not silent[child.attr.xmlns or "jabber:client"] and child.name ~= "thread" then return true; end
+		local is_bare = child.name == "thread" or (is_error and (child.name == "error" or is_mark(child)));
+		if not is_bare and not silent[child.attr.xmlns or "jabber:client"] then return true; end
 	end
 	return false;
 end

@@ -276,7 +276,7 @@ end
 
 local function on_private_message(event)
 	local room, stanza, act = event.room, event.stanza, current_act();
-	if stanza.attr.type == "error" or not gate.has_content(stanza) then return; end
+	if not gate.has_content(stanza) then return; end
 	local recipient = room:get_occupant_by_nick(stanza.attr.to);
 	local attributes = by(room, act.from, { target = recipient and recipient.jid, ["target-nick"] = jid_resource(stanza.attr.to) });
 	if gate.applies(gate.ask("onPacket", attributes, stanza), event.origin, stanza, act.from) then return false; end

@@ -36,11 +36,9 @@ local function packet_type(stanza)
 	return stanza.name == "presence" and subscriptions[stanza.attr.type] and "subscription" or stanza.name;
 end
 
--- An error says nothing of its own, unless somebody writes one with words in it: that is delivered like a message.
-local function is_wanted(stanza, is_outgoing)
-	if stanza.attr.type == "error" and not (is_outgoing and stanza:get_child("body")) then return false; end
+local function is_wanted(stanza)
 	if stanza.name == "message" then return users.gate.has_content(stanza); end
-	return users.options.packets[packet_type(stanza)];
+	return stanza.attr.type ~= "error" and users.options.packets[packet_type(stanza)];
 end
 
 -- True when the stanza stops here.
@@ -54,7 +52,7 @@ end
 local function on_outgoing(event)
 	local origin, stanza = event.origin, event.stanza;
 	local gate, options = users.gate, users.options;
-	if not is_wanted(stanza, true) then return; end
+	if not is_wanted(stanza) then return; end
 	local copy = with_addresses(origin, stanza);
 	local attributes = { ptype = packet_type(stanza), actor = origin.full_jid, target = copy.attr.to };
 	local is_private = stanza.name == "message" and stanza.attr.type ~= "groupchat";
