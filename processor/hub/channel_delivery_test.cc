@@ -87,6 +87,26 @@ TEST_F(ChannelDeliveryTest, TheNextBatchWaitsForTheAcknowledgement) {
   EXPECT_EQ(taken(*session), "batch:2 ");
 }
 
+TEST_F(ChannelDeliveryTest, AnAcknowledgementThatComesTwiceLeavesTheNextBatchUnderWay) {
+  const auto session = attach("a");
+  stage(queue_.posts(8));
+  channel_->step();
+  taken(*session);
+  const auto first = last_batch_;
+  acknowledge(session, *first);
+  EXPECT_EQ(taken(*session), "batch:2 ");
+  acknowledge(session, *first);
+  channel_->step();
+  EXPECT_EQ(taken(*session), "") << "it is not sent again";
+  // Also while the state of the next one is asked.
+  reject(session, {});
+  EXPECT_EQ(taken(*session), "state? ");
+  acknowledge(session, *first);
+  EXPECT_FALSE(session->is_closed());
+  tell_state(session, v1::BatchStateAnswer::STATE_APPLIED);
+  EXPECT_EQ(stored_count(), 0U);
+}
+
 TEST_F(ChannelDeliveryTest, WithoutCreditNothingIsSent) {
   const auto session = attach("a");
   v1::FromAdapter credit;
