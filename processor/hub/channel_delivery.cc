@@ -128,12 +128,14 @@ void AdapterChannel::handle_state(const v1::BatchStateAnswer& answer) {
       FAULT_POINT("processor.rejected_before_replace");
       const auto is_paused =
           staging_.replace(options_.adapter, sent_->batch, sent_->culprits, sent_->reason);
+      // Whatever became of it: deletion may have overtaken it at the adapter, and then there is
+      // nothing to replace, but the next one is due.
+      sent_.reset();
       if (!is_paused) return note_error(is_paused.error());
       if (*is_paused) {
         LOG_ERROR("an adapter is paused for its rejects, a person is needed adapter={}",
                   options_.adapter);
       }
-      sent_.reset();
       FAULT_POINT("processor.replaced_before_seal");
       if (const Status deleted = staging_.delete_archived(); !deleted.ok()) note_error(deleted);
       return;
