@@ -120,11 +120,13 @@ void Bench::welcome() {
   stream_->welcome(welcome);
 }
 
+void Bench::activate() { stream_->activate(chain_.last_applied(), chain_.last_digest()); }
+
 Status Bench::be_ready() {
   if (stream_ != nullptr && !stream_->has_ended()) return {};
   RETURN_IF_ERROR(take_hello());
   welcome();
-  stream_->set_active(true);
+  activate();
   return {};
 }
 

@@ -51,6 +51,8 @@ class Bench {
   Status take_hello();
   // Welcomes the stream that take_hello() took.
   void welcome();
+  // The plugin is now the active instance.
+  void activate();
   // The hub goes away and opens its store anew: the next stream is of a newer epoch.
   void cut();
   void kill();

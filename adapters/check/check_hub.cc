@@ -128,9 +128,18 @@ void HubStream::welcome(const Welcome& welcome) {
   beat(welcome.heartbeat);
 }
 
-void HubStream::set_active(bool is_active) {
+void HubStream::stand_by() {
   v1::ToAdapter message;
-  message.mutable_activity()->set_is_active(is_active);
+  message.mutable_activity()->set_is_active(false);
+  send(message);
+}
+
+void HubStream::activate(uint64_t last_acked_batch, const std::string& last_acked_digest) {
+  v1::ToAdapter message;
+  v1::Activity& activity = *message.mutable_activity();
+  activity.set_is_active(true);
+  activity.set_last_acked_batch(last_acked_batch);
+  activity.set_last_acked_digest(last_acked_digest);
   send(message);
 }
 

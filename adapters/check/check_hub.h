@@ -47,7 +47,8 @@ class HubStream {
     std::map<std::string, std::string> settings;
   };
   void welcome(const Welcome& welcome);
-  void set_active(bool is_active);
+  void stand_by();
+  void activate(uint64_t last_acked_batch, const std::string& last_acked_digest);
   void send_batch(const TestBatch& batch, uint64_t store_epoch, Damage damage = Damage::kNone);
   void ask_state(uint64_t batch, const std::string& digest);
 

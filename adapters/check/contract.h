@@ -42,4 +42,7 @@ inline constexpr const char* kReplaces =
 inline constexpr const char* kActive =
     "This instance is now active (true) or stands by (false). Batches come only while active.";
 
+inline constexpr const char* kFollows =
+    "The next batch follows this one, whichever instance has applied it.";
+
 }  // namespace verbatim::adapters::check::contract

@@ -41,9 +41,11 @@ Result<AppliedBatch> CountAdapter::last_applied() {
 Result<Outcome> CountAdapter::translate(const Batch& batch) {
   ASSIGN_OR_RETURN(Count count, load_count());
   const AppliedBatch given{batch.number(), batch.digest()};
-  if (count.batch == given) return Outcome::applied();
-  count.batch = given;
-  count.events += batch.event_count();
+  // What stands there already is written once more: who wrote it may have ended before it was safe.
+  if (count.batch != given) {
+    count.batch = given;
+    count.events += batch.event_count();
+  }
   // A refusal of the disk is never the events' fault, whatever its code.
   const Status written = base::write_file_atomically(file_system_, path_, to_line(count));
   if (!written.ok()) return Outcome::retry(written.to_string());

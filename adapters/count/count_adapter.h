@@ -20,6 +20,11 @@ class CountAdapter final : public Adapter {
   CountAdapter(base::FileSystem& file_system, std::string data_dir)
       : file_system_(file_system), path_(base::join_path(data_dir, "count.txt")) {}
 
+  // Another instance may have counted on.
+  Status activate() override {
+    count_.reset();
+    return {};
+  }
   Result<AppliedBatch> last_applied() override;
   Result<Outcome> translate(const Batch& batch) override;
   Result<BatchState> batch_state(uint64_t number, std::string_view digest) override;
@@ -34,7 +39,8 @@ class CountAdapter final : public Adapter {
  private:
   base::FileSystem& file_system_;
   const std::string path_;
-  // Read once. What a failed write has left in the file is not believed.
+  // Read when this instance becomes the active one. What a failed write has left in the file is not
+  // believed before.
   std::optional<Count> count_;
 };
 

@@ -79,6 +79,35 @@ TEST_F(CountAdapterTest, EveryFailingOperationIsToldAndTheRepeatCountsOnce) {
   }
 }
 
+TEST_F(CountAdapterTest, WhoTakesOverCountsOnFromWhereTheOtherInstanceWas) {
+  ASSERT_TRUE(adapter_.last_applied());
+  CountAdapter other(disk_, "/count");
+  const Batch first = make_batch(3);
+  ASSERT_TRUE(other.translate(first));
+  ASSERT_TRUE(adapter_.activate().ok());
+  EXPECT_EQ(*adapter_.last_applied(), (AppliedBatch{1, first.digest()}));
+  ASSERT_TRUE(adapter_.translate(make_batch(4)));
+  EXPECT_EQ(count(), 7U);
+}
+
+// What it finds when it becomes active may not be on disk yet.
+TEST_F(CountAdapterTest, WhatAFailedAttemptLeftIsDurableBeforeItIsAcknowledged) {
+  bool has_failed = true;
+  for (uint64_t nth = 1; has_failed; ++nth) {
+    const uint64_t before = count();
+    const Batch batch = make_batch(3);
+    CountAdapter adapter(disk_, "/count");
+    disk_.fail({.nth = nth});
+    ignore_error(adapter.translate(batch).error(), "the repeat counts");
+    has_failed = disk_.has_failed();
+    disk_.clear_faults();
+    ASSERT_TRUE(adapter.activate().ok());
+    ASSERT_TRUE(adapter.translate(batch)) << nth;
+    disk_.power_cut_dropping_all();
+    EXPECT_EQ(count(), before + 3) << nth;
+  }
+}
+
 TEST_F(CountAdapterTest, ATargetThatIsGoneMeansRetryNeverReject) {
   ASSERT_TRUE(adapter_.last_applied());
   ASSERT_TRUE(disk_.remove("/count").ok());

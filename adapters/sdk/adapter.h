@@ -70,8 +70,9 @@ class Adapter {
     return {};
   }
 
-  // The newest batch that took effect, read from where the effects are. Called with every
-  // connection, also while another instance is active: it changes nothing.
+  // The newest batch that took effect, read from where the effects are: another instance may have
+  // written there since the last call. Called with every connection, also while another instance
+  // is active, and after activate(): it changes nothing.
   virtual Result<AppliedBatch> last_applied() = 0;
 
   // This instance is now the active one, or no longer. Between the two calls no other instance

@@ -31,23 +31,38 @@ Result<AppliedBatch> BatchWorker::load_last_applied() {
 
 Status BatchWorker::take_welcome(const v1::AdapterWelcome& welcome) {
   store_epoch_ = welcome.store_epoch();
-  const uint64_t acked = welcome.last_acked_batch();
-  if (acked > 0 && acked <= last_.number) {
-    const Result<BatchState> state = adapter_.batch_state(acked, welcome.last_acked_digest());
-    // Not known is no proof of another chain.
-    if (state && *state == BatchState::kOtherApplied) {
-      return other_chain(acked, "the digest of an acknowledged batch is another");
-    }
-  }
-  if (acked > last_.number) {
-    if (last_.number > 0) {
-      LOG_WARN("the hub holds a later batch as acknowledged than is found here acked={} found={}",
-               acked, last_.number);
-    }
-    last_ = {acked, welcome.last_acked_digest()};
-  }
+  acked_ = {welcome.last_acked_batch(), welcome.last_acked_digest()};
+  RETURN_IF_ERROR(check_acked());
   const Status status = adapter_.configure({welcome.settings().begin(), welcome.settings().end()});
   if (!status.ok()) return invalid_argument("settings refused: " + status.message());
+  return {};
+}
+
+Status BatchWorker::take_activity(const v1::Activity& activity) {
+  RETURN_IF_ERROR(load_last_applied().error());
+  // A hub of before the field says 0; then the welcome's stands.
+  if (activity.last_acked_batch() > acked_.number) {
+    acked_ = {activity.last_acked_batch(), activity.last_acked_digest()};
+  }
+  return check_acked();
+}
+
+// Instances need not share what they have applied: then the hub knows of more than is found here,
+// and the chain goes on from what it knows.
+Status BatchWorker::check_acked() {
+  if (acked_.number > last_.number) {
+    if (last_.number > 0) {
+      LOG_WARN("the hub holds a later batch as acknowledged than is found here acked={} found={}",
+               acked_.number, last_.number);
+    }
+    last_ = acked_;
+  } else if (acked_.number > 0) {
+    const Result<BatchState> state = adapter_.batch_state(acked_.number, acked_.digest);
+    // Not known is no proof of another chain.
+    if (state && *state == BatchState::kOtherApplied) {
+      return other_chain(acked_.number, "the digest of an acknowledged batch is another");
+    }
+  }
   return {};
 }
 

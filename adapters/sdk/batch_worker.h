@@ -35,12 +35,17 @@ class BatchWorker {
   // Takes the hub's welcome. Errors: kFailedPrecondition when the adapter's effects belong to
   // another chain of batches: a person is needed. kUnavailable, kInvalidArgument: try again.
   Status take_welcome(const v1::AdapterWelcome& welcome);
+  // This instance is now the active one. What was applied is looked up again, and checked as with
+  // a welcome: other instances may have gone on while this one stood by. Errors: as above, and the
+  // adapter's.
+  Status take_activity(const v1::Activity& activity);
 
   // Gives the answer to send: ack, retry or reject.
   v1::FromAdapter apply(const AssembledBatch& assembled);
   v1::FromAdapter answer(const v1::BatchStateQuestion& question);
 
  private:
+  Status check_acked();
   Status check_chain(const Batch& batch);
   Outcome translate(const Batch& batch);
   v1::FromAdapter to_answer(const AssembledBatch& assembled, const Outcome& outcome);
@@ -51,6 +56,8 @@ class BatchWorker {
   uint64_t store_epoch_ = 0;
   // What the next batch must follow: the newest applied batch, by our own knowledge or the hub's.
   AppliedBatch last_;
+  // The newest one that the hub has said to hold as acknowledged.
+  AppliedBatch acked_;
   int retries_in_a_row_ = 0;
 };
 

@@ -17,6 +17,7 @@ using ::verbatim::testing::room_post;
 class FakeAdapter final : public Adapter {
  public:
   Result<AppliedBatch> last_applied() override {
+    RETURN_IF_ERROR(state_error);
     if (applied.empty()) return AppliedBatch{};
     return AppliedBatch{applied.rbegin()->first, applied.rbegin()->second};
   }
@@ -56,6 +57,13 @@ class BatchWorkerTest : public ::testing::Test {
     message.set_last_acked_digest(std::move(digest));
     (*message.mutable_settings())["a"] = "b";
     return worker_.take_welcome(message);
+  }
+  Status become_active(uint64_t acked = 0, std::string digest = {}) {
+    v1::Activity message;
+    message.set_is_active(true);
+    message.set_last_acked_batch(acked);
+    message.set_last_acked_digest(std::move(digest));
+    return worker_.take_activity(message);
   }
   Batch make_batch() {
     builder_.add(room_post("a@x", "text"));
@@ -188,6 +196,44 @@ TEST_F(BatchWorkerTest, AFolderOfAnotherChainIsAPersonsMatter) {
   EXPECT_TRUE(welcome(3, std::string(32, 'c')).ok());
   // Behind: what was written has been taken away; the hub knows better.
   EXPECT_TRUE(welcome(9, std::string(32, 'd')).ok());
+}
+
+// Two instances over one output: the other one has gone on while this one stood by, and its last
+// acknowledgement got lost.
+TEST_F(BatchWorkerTest, WhatAnotherInstanceAppliedIsFoundWhenThisOneTakesOver) {
+  ASSERT_TRUE(welcome().ok());
+  const Batch first = make_batch();
+  const Batch second = make_batch();
+  adapter_.applied = {{1, first.digest()}, {2, second.digest()}};
+  ASSERT_TRUE(become_active(1, first.digest()).ok());
+  EXPECT_TRUE(apply(second).has_ack());
+  EXPECT_TRUE(apply(make_batch()).has_ack());
+}
+
+TEST_F(BatchWorkerTest, WhereInstancesShareNothingTheHubTellsWhatTheNextBatchFollows) {
+  const Batch first = make_batch();
+  adapter_.applied = {{1, first.digest()}};
+  ASSERT_TRUE(welcome(1, first.digest()).ok());
+  make_batch();
+  const Batch third = make_batch();
+  ASSERT_TRUE(become_active(3, third.digest()).ok());
+  EXPECT_TRUE(apply(make_batch()).has_ack());
+}
+
+TEST_F(BatchWorkerTest, AHubThatSaysNothingNewIsBelievedWhatItSaidFirst) {
+  const Batch first = make_batch();
+  ASSERT_TRUE(welcome(1, first.digest()).ok());
+  ASSERT_TRUE(become_active().ok());
+  EXPECT_TRUE(apply(make_batch()).has_ack());
+}
+
+TEST_F(BatchWorkerTest, WhoTakesOverChecksTheChainAsAtAStart) {
+  ASSERT_TRUE(welcome().ok());
+  adapter_.applied[4] = std::string(32, 'a');
+  EXPECT_EQ(become_active(4, std::string(32, 'b')).code(), StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(become_active(4, std::string(32, 'a')).ok());
+  adapter_.state_error = unavailable("disk");
+  EXPECT_EQ(become_active(4, std::string(32, 'a')).code(), StatusCode::kUnavailable);
 }
 
 TEST_F(BatchWorkerTest, TransientErrorsRetryEverLaterAndPermanentOnesReject) {

@@ -131,6 +131,10 @@ Status HubClient::State::handle(HubConnection&, const v1::Activity& activity) {
   if (is_active) return {};
   RETURN_IF_ERROR(adapter.activate());
   is_active = true;
+  // Only now: until here another instance may have been writing.
+  const Status status = worker.take_activity(activity);
+  is_foreign = status.code() == StatusCode::kFailedPrecondition;
+  RETURN_IF_ERROR(status);
   LOG_INFO("active adapter={}", options.adapter);
   return {};
 }

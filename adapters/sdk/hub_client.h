@@ -1,9 +1,10 @@
 // HubClient: attaches one Adapter to the processor's hub and keeps it attached, for ever.
 //
 // Per connection: hello (with the last applied batch), welcome, settings, then batches while this
-// instance is the active one. A lost connection, a silent hub, a refused hello are logged and tried
-// again after a growing, jittered delay. Credit is one batch: memory is bounded by one in the
-// adapter and, from a hub that does not keep the contract, one waiting and one coming in.
+// instance is the active one; what was applied is looked up again when it becomes that. A lost
+// connection, a silent hub, a refused hello are logged and tried again after a growing, jittered
+// delay. Credit is one batch: memory is bounded by one in the adapter and, from a hub that does not
+// keep the contract, one waiting and one coming in.
 //
 // I1 An answer goes out on the connection that brought the batch, or not at all: what a hub of an
 //    older store epoch asked is never told to a newer one.

@@ -197,6 +197,42 @@ TEST_F(HubClientTest, StandsByUntilItIsToldToBeActive) {
   EXPECT_EQ(adapter_.deactivations, 1);
 }
 
+TEST_F(HubClientTest, TakesOverFromWhereTheOtherInstanceWas) {
+  start();
+  auto stream = hub_->wait_stream();
+  stream->welcome(1);
+  stream->set_active(false);
+  stream->ask_state(make_batch());  // answered: what comes now is seen at the activation only
+  stream->wait_for(FromAdapter::kBatchState);
+  const Batch second = make_batch();
+  adapter_.set_applied({2, second.digest()});
+  stream->set_active(true);
+  stream->send_batch(make_batch(), 1);
+  EXPECT_EQ(stream->wait_for(FromAdapter::kAck).ack().batch(), 3U);
+}
+
+TEST_F(HubClientTest, TakesOverFromWhatTheHubTellsItsOwnStateDoesNot) {
+  start();
+  auto stream = hub_->wait_stream();
+  stream->welcome(1);
+  stream->set_active(false);
+  const Batch first = make_batch();
+  stream->set_active(true, 1, first.digest());
+  stream->send_batch(make_batch(), 1);
+  EXPECT_EQ(stream->wait_for(FromAdapter::kAck).ack().batch(), 2U);
+}
+
+TEST_F(HubClientTest, AnotherChainFoundAtTheTakeoverEndsItForGood) {
+  start();
+  auto stream = hub_->wait_stream();
+  stream->welcome(1);
+  adapter_.set_applied({5, std::string(32, 'a')});
+  stream->set_active(true, 5, std::string(32, 'b'));
+  runner_.join();
+  EXPECT_EQ(status_.code(), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(adapter_.deactivations, 1);
+}
+
 TEST_F(HubClientTest, RefusesAWrongDigestAndTakesTheRightOne) {
   start();
   auto stream = attach(1);

@@ -7,6 +7,18 @@ namespace {
 
 constexpr size_t kBufferSize = size_t{256} * 1024;
 
+template <class Take>
+Status read_pieces(base::FileSystem& file_system, const std::string& path, const Take& take) {
+  ASSIGN_OR_RETURN(auto file, file_system.open(path, base::OpenMode::kRead));
+  std::string buffer(kBufferSize, '\0');
+  for (uint64_t offset = 0;;) {
+    ASSIGN_OR_RETURN(const size_t count, file->read_at(offset, std::span<char>(buffer)));
+    RETURN_IF_ERROR(take(std::string_view(buffer.data(), count)));
+    offset += count;
+    if (count < buffer.size()) return {};
+  }
+}
+
 }  // namespace
 
 DocumentFile::DocumentFile(base::FileSystem& file_system, const std::string& path,
@@ -36,6 +48,11 @@ Status DocumentFile::append(std::string_view bytes) {
   return buffer_.size() < kBufferSize ? Status() : flush();
 }
 
+Status DocumentFile::append_present() {
+  return read_pieces(*file_system_, path_,
+                     [this](std::string_view piece) { return append(piece); });
+}
+
 Status DocumentFile::flush() {
   const Status status = file_->append(buffer_);
   buffer_.clear();
@@ -55,15 +72,12 @@ Status DocumentFile::rename() {
 }
 
 Result<std::string> file_sha256(base::FileSystem& file_system, const std::string& path) {
-  ASSIGN_OR_RETURN(auto file, file_system.open(path, base::OpenMode::kRead));
   base::Sha256 sha;
-  std::string buffer(kBufferSize, '\0');
-  for (uint64_t offset = 0;;) {
-    ASSIGN_OR_RETURN(const size_t count, file->read_at(offset, std::span<char>(buffer)));
-    sha.update(std::string_view(buffer.data(), count));
-    offset += count;
-    if (count < buffer.size()) return sha.finish();
-  }
+  RETURN_IF_ERROR(read_pieces(file_system, path, [&sha](std::string_view piece) {
+    sha.update(piece);
+    return Status();
+  }));
+  return sha.finish();
 }
 
 }  // namespace verbatim::adapters

@@ -29,6 +29,8 @@ class DocumentFile {
   DocumentFile& operator=(DocumentFile&&) = delete;
 
   Status append(std::string_view bytes);
+  // Appends what stands under the final name.
+  Status append_present();
   // Durable: the bytes, still under the temporary name. Gives their SHA-256.
   Result<std::string> sync();
   uint64_t size() const { return size_; }

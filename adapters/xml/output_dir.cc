@@ -129,6 +129,10 @@ Result<DocumentFile> OutputDir::create(const std::string& name) const {
   return DocumentFile::create(file_system_, join(name));
 }
 
+Result<CompanionFacts> OutputDir::load_companion(uint64_t batch) const {
+  return load_companion_facts(file_system_, join(companion_name(batch)));
+}
+
 Result<std::optional<std::string>> OutputDir::load_sha256(const std::string& name) const {
   Result<std::string> sha = file_sha256(file_system_, join(name));
   if (sha) return std::optional<std::string>(*std::move(sha));
@@ -138,8 +142,9 @@ Result<std::optional<std::string>> OutputDir::load_sha256(const std::string& nam
 
 Status OutputDir::publish(Files files, Manifest written) {
   FAULT_POINT("xml.tmp_before_rename");
-  RETURN_IF_ERROR(files.document.rename());
+  // The companion tells whose document that is, so it must be there first.
   RETURN_IF_ERROR(files.companion.rename());
+  RETURN_IF_ERROR(files.document.rename());
   RETURN_IF_ERROR(sync_directory());
   FAULT_POINT("xml.between_renames");
   RETURN_IF_ERROR(files.manifest.rename());

@@ -7,11 +7,12 @@
 //
 // What is on disk when, in the order of publish():
 //   1 all files synced under their temporary names     crash: three .tmp, removed at the next start
-//   2 documents renamed, directory synced              crash: documents alone; a repeat goes on
+//   2 companion, then document renamed, synced         crash: one or both alone; a repeat goes on
 //   3 manifest renamed, directory synced               the batch is applied
 //
 // I1 A manifest under its final name stands beside documents that were durable before it.
-// I2 A file under its final name is never replaced by other content.
+// I2 A file under its final name is never replaced by other content; but a companion without its
+//    document and manifest, which nobody can have used, may be.
 // I3 After a failed directory sync the names are made anew: a later sync alone proves nothing.
 //
 // Threads: one at a time. Only the instance that holds the lock writes.
@@ -69,6 +70,8 @@ class OutputDir {
 
   // A file of the batch on its way.
   Result<DocumentFile> create(const std::string& name) const;
+  // What the batch's companion says. Errors: as load_companion_facts().
+  Result<CompanionFacts> load_companion(uint64_t batch) const;
   // SHA-256 of a file under its final name; nothing where there is none.
   Result<std::optional<std::string>> load_sha256(const std::string& name) const;
 

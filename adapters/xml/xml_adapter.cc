@@ -82,12 +82,23 @@ Result<Outcome> XmlAdapter::recognise(const Batch& batch, const Manifest& manife
   return status.ok() ? Outcome::applied() : Outcome::retry(status.message());
 }
 
-Result<bool> XmlAdapter::is_foreign(const std::string& name, const std::string& sha256) const {
-  ASSIGN_OR_RETURN(const auto present, folder_.load_sha256(name));
-  return present && *present != sha256;
+Result<Outcome> XmlAdapter::write(const Batch& batch, const BatchPlan& plan) {
+  {
+    ASSIGN_OR_RETURN(Documents rendered, render(batch, plan));
+    ASSIGN_OR_RETURN(const Present present, look(batch, rendered.files));
+    if (present == Present::kNothing) return publish(batch, std::move(rendered));
+    if (present == Present::kForeign) {
+      return refuse("a file of this number has other content", batch.number());
+    }
+  }
+  // The temporary names are free again.
+  LOG_WARN("the documents of an interrupted attempt are kept name={}",
+           document_name(batch.number()));
+  ASSIGN_OR_RETURN(Documents left, copy_present(batch.number()));
+  return publish(batch, std::move(left));
 }
 
-Result<Outcome> XmlAdapter::write(const Batch& batch, const BatchPlan& plan) {
+Result<XmlAdapter::Documents> XmlAdapter::render(const Batch& batch, const BatchPlan& plan) const {
   OutputFile shown{document_name(batch.number()), 0, {}};
   ASSIGN_OR_RETURN(DocumentFile document, folder_.create(shown.name));
   ASSIGN_OR_RETURN(shown.sha256, fill(document, [&](base::XmlWriter& writer) {
@@ -101,17 +112,57 @@ Result<Outcome> XmlAdapter::write(const Batch& batch, const BatchPlan& plan) {
                      return write_companion(batch, plan, links, writer);
                    }));
   rest.size_bytes = companion.size();
-  for (const OutputFile& file : {shown, rest}) {
-    ASSIGN_OR_RETURN(const bool is_in_the_way, is_foreign(file.name, file.sha256));
-    if (is_in_the_way) return refuse("a file of this number has other content", batch.number());
-  }
-  Manifest written{options_.adapter, {batch.number(), batch.digest()}, {shown, rest}, {}};
+  return Documents{std::move(document), std::move(companion), {shown, rest}};
+}
+
+Result<XmlAdapter::Documents> XmlAdapter::copy_present(uint64_t batch) const {
+  OutputFile shown{document_name(batch), 0, {}};
+  ASSIGN_OR_RETURN(DocumentFile document, folder_.create(shown.name));
+  RETURN_IF_ERROR(document.append_present());
+  ASSIGN_OR_RETURN(shown.sha256, document.sync());
+  shown.size_bytes = document.size();
+  OutputFile rest{companion_name(batch), 0, {}};
+  ASSIGN_OR_RETURN(DocumentFile companion, folder_.create(rest.name));
+  RETURN_IF_ERROR(companion.append_present());
+  ASSIGN_OR_RETURN(rest.sha256, companion.sync());
+  rest.size_bytes = companion.size();
+  return Documents{std::move(document), std::move(companion), {shown, rest}};
+}
+
+Result<Outcome> XmlAdapter::publish(const Batch& batch, Documents documents) {
+  Manifest written{options_.adapter, {batch.number(), batch.digest()}, documents.files, {}};
   ASSIGN_OR_RETURN(const std::string previous, folder_.load_previous_sha256(batch));
   ASSIGN_OR_RETURN(DocumentFile manifest, folder_.create(base::manifest_name(batch.number())));
   RETURN_IF_ERROR(manifest.append(make_manifest(batch, written.files, previous)));
   ASSIGN_OR_RETURN(written.sha256, manifest.sync());
-  RETURN_IF_ERROR(folder_.publish({document, companion, manifest}, std::move(written)));
+  RETURN_IF_ERROR(
+      folder_.publish({documents.shown, documents.companion, manifest}, std::move(written)));
   return Outcome::applied();
+}
+
+// The proof is the companion: it names the batch by its digest, and the document by its own.
+Result<XmlAdapter::Present> XmlAdapter::look(const Batch& batch,
+                                             const std::vector<OutputFile>& files) const {
+  bool is_any_other = false;
+  for (const OutputFile& file : files) {
+    ASSIGN_OR_RETURN(const bool is_one, is_other(file));
+    is_any_other = is_any_other || is_one;
+  }
+  if (!is_any_other) return Present::kNothing;
+  const Result<CompanionFacts> facts = folder_.load_companion(batch.number());
+  const StatusCode code = facts.error().code();
+  if (code == StatusCode::kNotFound || code == StatusCode::kDataLoss) return Present::kForeign;
+  if (!facts) return facts.error();
+  const AppliedBatch own{batch.number(), batch.digest()};
+  if (facts->adapter != options_.adapter || facts->batch != own) return Present::kForeign;
+  ASSIGN_OR_RETURN(const auto sha, folder_.load_sha256(document_name(batch.number())));
+  if (!sha) return Present::kNothing;
+  return *sha == facts->document_sha256 ? Present::kLeft : Present::kForeign;
+}
+
+Result<bool> XmlAdapter::is_other(const OutputFile& file) const {
+  ASSIGN_OR_RETURN(const auto present, folder_.load_sha256(file.name));
+  return present && *present != file.sha256;
 }
 
 Outcome XmlAdapter::refuse(const std::string& why, uint64_t batch) {

@@ -2,7 +2,9 @@
 //
 // I1 A batch is applied when its files are durable under their final names (output_dir.h).
 // I2 The same batch gives the same bytes, so a repeat finds its files and changes nothing.
-// I3 A file of that number with other content is never replaced: the batch is rejected, loudly.
+// I3 A file of that number with other content is never replaced: the batch is rejected, loudly. But
+//    documents that an interrupted attempt at this very batch has left, with other settings or by
+//    another version of this program, are kept and become the batch's.
 // I4 A refusal of the disk is never the events' fault: it is always retry.
 //
 // Threads: one at a time (see adapters/sdk/adapter.h).
@@ -10,6 +12,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "adapters/sdk/adapter.h"
 #include "adapters/xml/conversations_document.h"
@@ -45,8 +48,26 @@ class XmlAdapter final : public Adapter {
   // The batch has a manifest already.
   Result<Outcome> recognise(const Batch& batch, const Manifest& manifest);
   Result<Outcome> write(const Batch& batch, const BatchPlan& plan);
-  // Is something else under this name? What an interrupted batch has left is the same bytes.
-  Result<bool> is_foreign(const std::string& name, const std::string& sha256) const;
+
+  // A batch's documents on their way.
+  struct Documents {
+    DocumentFile shown;
+    DocumentFile companion;
+    std::vector<OutputFile> files;  // in this order
+  };
+  Result<Documents> render(const Batch& batch, const BatchPlan& plan) const;
+  // Of what stands under the final names, so that publish() makes their names anew, too.
+  Result<Documents> copy_present(uint64_t batch) const;
+  Result<Outcome> publish(const Batch& batch, Documents documents);
+
+  // What stands under the names of documents that have no manifest.
+  enum class Present {
+    kNothing,  // or what may be replaced: the same bytes, or this batch's companion alone
+    kLeft,     // other bytes, by an interrupted attempt at this batch
+    kForeign,
+  };
+  Result<Present> look(const Batch& batch, const std::vector<OutputFile>& files) const;
+  Result<bool> is_other(const OutputFile& file) const;
   // A file that is not this batch's has its name.
   Outcome refuse(const std::string& why, uint64_t batch);
 

@@ -244,6 +244,113 @@ TEST_F(XmlAdapterTest, DocumentsWithoutManifestHaveNoStateUntilTheirBatchComesAg
   EXPECT_EQ(*adapter.batch_state(1, batch.digest()), BatchState::kApplied);
 }
 
+// A crash between the renames, and then a setting is changed: the document may have been read, and
+// were it refused its events would be archived twice.
+TEST_F(XmlAdapterTest, WhatAnInterruptedAttemptLeftWithOtherSettingsIsKept) {
+  const Batch batch = make_batch(builder_, "text");
+  ASSERT_EQ(kind_of(make_adapter().translate(batch)), Outcome::Kind::kApplied);
+  ASSERT_TRUE(disk_.remove(kManifest).ok());
+  const std::string document = disk_.contents(kDocument);
+  XmlAdapter adapter = make_adapter();
+  ASSERT_TRUE(adapter.configure({{"emit_islogged", "true"}}).ok());
+  ASSERT_EQ(kind_of(adapter.translate(batch)), Outcome::Kind::kApplied);
+  EXPECT_EQ(disk_.contents(kDocument), document);
+  EXPECT_EQ(*adapter.batch_state(1, batch.digest()), BatchState::kApplied);
+  ASSERT_TRUE(adapter.configure({}).ok());
+  ASSERT_EQ(kind_of(adapter.translate(make_batch(builder_, "more"))), Outcome::Kind::kApplied);
+  disk_.power_cut_dropping_all();
+  expect_valid(2);
+  EXPECT_EQ(names().size(), 6U);
+}
+
+TEST_F(XmlAdapterTest, ACompanionLeftAloneWithOtherSettingsIsWrittenAgain) {
+  const Batch batch = make_batch(builder_, "text");
+  {
+    XmlAdapter adapter = make_adapter();
+    ASSERT_TRUE(adapter.configure({{"emit_islogged", "true"}}).ok());
+    ASSERT_EQ(kind_of(adapter.translate(batch)), Outcome::Kind::kApplied);
+  }
+  ASSERT_TRUE(disk_.remove(kManifest).ok());
+  ASSERT_TRUE(disk_.remove(kDocument).ok());
+  ASSERT_EQ(kind_of(make_adapter().translate(batch)), Outcome::Kind::kApplied);
+  expect_valid(1);
+}
+
+TEST_F(XmlAdapterTest, AnInterruptedAttemptAtAnotherBatchIsForeign) {
+  BatchBuilder other("xml");
+  ASSERT_EQ(kind_of(make_adapter().translate(make_batch(other, "theirs"))),
+            Outcome::Kind::kApplied);
+  ASSERT_TRUE(disk_.remove(kManifest).ok());
+  const std::string document = disk_.contents(kDocument);
+  const Batch batch = make_batch(builder_, "text");
+  XmlAdapter adapter = make_adapter();
+  EXPECT_EQ(kind_of(adapter.translate(batch)), Outcome::Kind::kReject);
+  EXPECT_EQ(*adapter.batch_state(1, batch.digest()), BatchState::kNotApplied);
+  EXPECT_EQ(disk_.contents(kDocument), document);
+  EXPECT_EQ(names().size(), 2U);
+}
+
+TEST_F(XmlAdapterTest, ALeftDocumentThatWasChangedIsForeign) {
+  const Batch batch = make_batch(builder_, "text");
+  ASSERT_EQ(kind_of(make_adapter().translate(batch)), Outcome::Kind::kApplied);
+  ASSERT_TRUE(disk_.remove(kManifest).ok());
+  disk_.flip_byte(kDocument, 100);
+  EXPECT_EQ(kind_of(make_adapter().translate(batch)), Outcome::Kind::kReject);
+  EXPECT_EQ(names().size(), 2U);
+}
+
+// The first rename of publish() is the companion's: it tells whose document follows. A kill keeps
+// what was renamed, and the setting is changed before the repeat.
+TEST_F(XmlAdapterTest, AKillAtEveryOperationAndOtherSettingsThenIsHealedByTheRepeat) {
+  bool has_failed = true;
+  for (uint64_t nth = 1; has_failed; ++nth) {
+    FaultFileSystem disk;
+    BatchBuilder builder("xml");
+    const Batch batch = make_batch(builder, "text");
+    {
+      XmlAdapter adapter(disk, {"xml", kDir, {}});
+      ASSERT_TRUE(adapter.configure({{"emit_islogged", "true"}}).ok());
+      disk.fail({.nth = nth, .is_sticky = true});
+      ignore_error(adapter.translate(batch).error(), "the repeat counts");
+      has_failed = disk.has_failed();
+    }
+    disk.clear_faults();
+    XmlAdapter adapter(disk, {"xml", kDir, {}});
+    EXPECT_EQ(kind_of(adapter.translate(batch)), Outcome::Kind::kApplied) << nth;
+    auto names = disk.list_directory(kDir);
+    ASSERT_TRUE(names);
+    std::erase(*names, ".lock");
+    EXPECT_EQ(names->size(), 3U) << nth;
+  }
+}
+
+// As below, of the attempt that keeps what is there.
+TEST_F(XmlAdapterTest, EveryFailingOperationWhileLeftDocumentsAreKeptMeansRetry) {
+  bool has_failed = true;
+  for (uint64_t nth = 1; has_failed; ++nth) {
+    FaultFileSystem disk;
+    BatchBuilder builder("xml");
+    const Batch batch = make_batch(builder, "text");
+    ASSERT_EQ(kind_of(XmlAdapter(disk, {"xml", kDir, {}}).translate(batch)),
+              Outcome::Kind::kApplied);
+    ASSERT_TRUE(disk.remove(kManifest).ok());
+    const std::string document = disk.contents(kDocument);
+    XmlAdapter adapter(disk, {"xml", kDir, {}});
+    ASSERT_TRUE(adapter.configure({{"emit_islogged", "true"}}).ok());
+    disk.fail({.nth = nth});
+    const Outcome::Kind kind = kind_of(adapter.translate(batch));
+    has_failed = disk.has_failed();
+    disk.clear_faults();
+    EXPECT_NE(kind, Outcome::Kind::kReject) << nth;
+    EXPECT_EQ(kind_of(adapter.translate(batch)), Outcome::Kind::kApplied) << nth;
+    disk.power_cut_dropping_all();
+    EXPECT_EQ(disk.contents(kDocument), document) << nth;
+    const auto report = validate_folder(disk, kDir);
+    ASSERT_TRUE(report);
+    EXPECT_EQ(report->problems, std::vector<std::string>()) << nth;
+  }
+}
+
 // Fail the Nth operation of the disk, N = 1, 2, … until none is hit. Each time the batch is
 // acknowledged, and then durable, or refused for now; the next attempts bring it in, once.
 TEST_F(XmlAdapterTest, EveryFailingOperationMeansRetryAndNothingPartial) {

@@ -192,7 +192,13 @@ void AdapterChannel::choose_active() {
   credit_ = 1;
   retry_at_ = nanoseconds(0);
   v1::ToAdapter message;
-  message.mutable_activity()->set_is_active(true);
+  v1::Activity& activity = *message.mutable_activity();
+  activity.set_is_active(true);
+  // Its welcome is as old as its attaching. A removed adapter is sent away by deliver().
+  if (const auto acked = staging_.last_acked(options_.adapter)) {
+    activity.set_last_acked_batch(acked->first);
+    activity.set_last_acked_digest(acked->second);
+  }
   active_->push(std::move(message));
   LOG_INFO("an instance is active adapter={}", options_.adapter);
 }

@@ -44,6 +44,23 @@ TEST_F(AdapterChannelTest, AStandbyTakesOverWithTheSameBytes) {
   EXPECT_EQ(channel_->status().instance, "b");
 }
 
+TEST_F(AdapterChannelTest, WhoTakesOverIsToldWhatWasAcknowledgedSinceItsWelcome) {
+  const auto first = attach("a");
+  const auto second = attach("b");
+  EXPECT_EQ(taken(*second), "welcome standby ");
+  stage(queue_.posts(4));
+  channel_->step();
+  EXPECT_EQ(taken(*first), "welcome active batch:1 ");
+  acknowledge(first, *last_batch_);
+  channel_->detach(first);
+  channel_->step();
+  const auto outgoing = second->try_next();
+  ASSERT_TRUE(outgoing && outgoing->message.has_activity());
+  EXPECT_TRUE(outgoing->message.activity().is_active());
+  EXPECT_EQ(outgoing->message.activity().last_acked_batch(), 1U);
+  EXPECT_EQ(outgoing->message.activity().last_acked_digest(), last_batch_->seal.row.digest());
+}
+
 TEST_F(AdapterChannelTest, ASilentInstanceIsReplaced) {
   const auto first = attach("a");
   const auto second = attach("b");

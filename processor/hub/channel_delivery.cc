@@ -54,7 +54,7 @@ void AdapterChannel::handle_ack(const v1::BatchAck& ack) {
         std::to_string(ack.batch()) + " epoch=" + std::to_string(ack.store_epoch()) +
         " present=" + std::to_string(epoch_)));
   }
-  if (sent_ != nullptr && sent_->is_asked) {
+  if (sent_ != nullptr && sent_->is_asked && sent_->batch == ack.batch()) {
     return end_active(failed_precondition("an acknowledgement of a batch that was rejected"));
   }
   FAULT_POINT("processor.ack_before_stored");
@@ -65,7 +65,8 @@ void AdapterChannel::take_acknowledgement(uint64_t batch, const std::string& dig
   const Status status = staging_.acknowledge(options_.adapter, batch, digest);
   if (status.code() == StatusCode::kFailedPrecondition) return end_active(status);
   if (!status.ok()) return note_error(status);
-  sent_.reset();
+  // One that comes twice says nothing of the batch that is under way by now.
+  if (sent_ != nullptr && sent_->batch == batch) sent_.reset();
   retries_in_a_row_ = 0;
   FAULT_POINT("processor.acked_before_delete");
   if (const Status deleted = staging_.delete_archived(); !deleted.ok()) note_error(deleted);
@@ -127,12 +128,14 @@ void AdapterChannel::handle_state(const v1::BatchStateAnswer& answer) {
       FAULT_POINT("processor.rejected_before_replace");
       const auto is_paused =
           staging_.replace(options_.adapter, sent_->batch, sent_->culprits, sent_->reason);
+      // Whatever became of it: deletion may have overtaken it at the adapter, and then there is
+      // nothing to replace, but the next one is due.
+      sent_.reset();
       if (!is_paused) return note_error(is_paused.error());
       if (*is_paused) {
         LOG_ERROR("an adapter is paused for its rejects, a person is needed adapter={}",
                   options_.adapter);
       }
-      sent_.reset();
       FAULT_POINT("processor.replaced_before_seal");
       if (const Status deleted = staging_.delete_archived(); !deleted.ok()) note_error(deleted);
       return;

@@ -87,6 +87,26 @@ TEST_F(ChannelDeliveryTest, TheNextBatchWaitsForTheAcknowledgement) {
   EXPECT_EQ(taken(*session), "batch:2 ");
 }
 
+TEST_F(ChannelDeliveryTest, AnAcknowledgementThatComesTwiceLeavesTheNextBatchUnderWay) {
+  const auto session = attach("a");
+  stage(queue_.posts(8));
+  channel_->step();
+  taken(*session);
+  const auto first = last_batch_;
+  acknowledge(session, *first);
+  EXPECT_EQ(taken(*session), "batch:2 ");
+  acknowledge(session, *first);
+  channel_->step();
+  EXPECT_EQ(taken(*session), "") << "it is not sent again";
+  // Also while the state of the next one is asked.
+  reject(session, {});
+  EXPECT_EQ(taken(*session), "state? ");
+  acknowledge(session, *first);
+  EXPECT_FALSE(session->is_closed());
+  tell_state(session, v1::BatchStateAnswer::STATE_APPLIED);
+  EXPECT_EQ(stored_count(), 0U);
+}
+
 TEST_F(ChannelDeliveryTest, WithoutCreditNothingIsSent) {
   const auto session = attach("a");
   v1::FromAdapter credit;
@@ -204,6 +224,35 @@ TEST_F(ChannelDeliveryTest, ARejectedBatchThatWasAppliedCountsAsAcknowledged) {
   EXPECT_EQ(stored_count(), 0U);
   EXPECT_TRUE(staging_->quarantined("xml")->empty());
   EXPECT_EQ(check_accounting().adapters(0).acknowledged(), 4U);
+}
+
+// An optional adapter: deletion overtakes its batch while it has it. There is nothing to replace.
+TEST_F(ChannelDeliveryTest, AfterTheRejectOfAnOvertakenBatchTheNextOneGoesOut) {
+  channel_.reset();
+  options_.optional_lag_max_bytes = 0;
+  open();
+  configure({{"xml", true}, {"csv", true}});
+  v1::UpdateAdapterRequest change;
+  change.set_adapter("xml");
+  change.set_action(v1::UpdateAdapterRequest::ACTION_MAKE_OPTIONAL);
+  ASSERT_TRUE(staging_->update_adapter(change, {"somebody", "user"}).ok());
+  make_channel();
+  const auto session = attach("a");
+  stage(queue_.posts(4));
+  channel_->step();
+  EXPECT_EQ(taken(*session), "welcome active batch:1 ");
+  ASSERT_TRUE(StagingFixture::acknowledge("csv", *seal("csv")).ok());
+  EXPECT_EQ(stored_count(), 0U);
+  reject(session, {2});
+  EXPECT_EQ(taken(*session), "state? ");
+  tell_state(session, v1::BatchStateAnswer::STATE_NOT_APPLIED);
+  stage(queue_.posts(4));
+  channel_->step();
+  EXPECT_EQ(taken(*session), "batch:2 ");
+  EXPECT_EQ(header_of(*last_batch_).replaces(), 1U);
+  EXPECT_EQ(header_of(*last_batch_).first_sequence(), 5U);
+  acknowledge(session, *last_batch_);
+  check_accounting();
 }
 
 TEST_F(ChannelDeliveryTest, WithoutAClearStateTheBatchIsSentAgain) {

@@ -30,6 +30,7 @@ FAULTS = [
     ("half_rejects", "reject", "rejects a batch of which a part took effect", "STATE_APPLIED"),
     ("slow_answers", "epoch", "answers on a new stream what was asked on an old one", "on a new stream"),
     ("restless", "standby", "leaves when it is to stand by", "left the stream"),
+    ("rigid", "standby", "remembers from its start what the next batch must follow", "another instance has applied"),
     ("torn", "kill", "writes its file in pieces under its final name", "after a kill and the repeat there are"),
     ("forgetful", "kill", "knows what it applied only in memory", "after a kill and the repeat there are 100 events, and 50 should be"),
     ("same_instance", "kill", "has the same instance in every process", "instance"),

@@ -40,9 +40,11 @@ void FakeHub::Stream::welcome(uint64_t store_epoch, uint64_t acked, const std::s
   send(message);
 }
 
-void FakeHub::Stream::set_active(bool is_active) {
+void FakeHub::Stream::set_active(bool is_active, uint64_t acked, const std::string& digest) {
   v1::ToAdapter message;
   message.mutable_activity()->set_is_active(is_active);
+  message.mutable_activity()->set_last_acked_batch(acked);
+  message.mutable_activity()->set_last_acked_digest(digest);
   send(message);
 }
 

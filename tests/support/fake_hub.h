@@ -41,7 +41,7 @@ class FakeHub {
     const v1::AdapterHello& hello() const { return hello_; }
     void welcome(uint64_t store_epoch, uint64_t acked = 0, const std::string& digest = {},
                  int64_t heartbeat_ms = 1'000);
-    void set_active(bool is_active);
+    void set_active(bool is_active, uint64_t acked = 0, const std::string& digest = {});
     void send_batch(const adapters::Batch& batch, uint64_t store_epoch,
                     const std::string& digest = {}, size_t chunk_count = 2);
     void ask_state(const adapters::Batch& batch);

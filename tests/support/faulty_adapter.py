@@ -24,6 +24,7 @@ INSTANCE = "always the same" if FAULT == "same_instance" else uuid.uuid4().hex
 remembered = set()
 shared_answers = queue.Queue()
 first_epoch = []
+last_digests = [bytes(32)]
 
 
 def path_of(batch, digest):
@@ -78,6 +79,9 @@ def apply(begin, events, digest):
     body = hashlib.sha256(b"".join(struct.pack("<I", len(event)) + event for event in events))
     if FAULT != "trusting" and hashlib.sha256(begin.header + body.digest()).digest() != digest:
         return pb.FromAdapter(retry=dict(which, retry_after_ms=10, reason="damaged"))
+    if FAULT == "rigid" and pb.BatchHeader.FromString(begin.header).previous_digest != last_digests[-1]:
+        return pb.FromAdapter(retry=dict(which, retry_after_ms=10, reason="it does not follow the last one"))
+    last_digests.append(digest)
     lines = []
     for stored in map(pb.StoredEvent.FromString, events):
         try:
