@@ -288,7 +288,7 @@ class Staging {
   Result<ReplayReach> replay_reach(uint64_t from, uint64_t to) const REQUIRES(mutex_);
   Result<v1::ReplayAdapterResponse> end_replay(const v1::ReplayAdapterRequest& request,
                                                const base::Caller& caller) REQUIRES(mutex_);
-  uint64_t replay_position(const v1::AdapterRow& row) const REQUIRES(mutex_);
+  static uint64_t replay_position(const Adapter& adapter);
   bool is_under_replay(uint64_t sequence) const REQUIRES(mutex_);
   Result<Draft> draft_replay(const Adapter& adapter, const BatchLimits& limits) const
       REQUIRES(mutex_);
@@ -432,6 +432,9 @@ class Staging {
   // A released hold has copies that a replay is giving out.
   bool has_unfinished_release_ GUARDED_BY(mutex_) = false;
   int64_t last_staged_unix_ns_ GUARDED_BY(mutex_) = 0;
+  // Raised when what a replay was drafted from may be gone: copies of a hold, or its end lets
+  // deletion pass. A draft of before is not sealed.
+  uint64_t replay_loss_count_ GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace verbatim::processor

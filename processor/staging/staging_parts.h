@@ -75,6 +75,7 @@ struct Draft {
   bool is_owed = false;
   uint64_t late_below = 0;
   uint64_t passed_through = 0;
+  uint64_t replay_loss_count = 0;  // as it was then
   LeftOut left_out;
   // The run interval, if it is of one, and the parts so far of slices that go on after it.
   int64_t interval_start_unix_ns = 0;
