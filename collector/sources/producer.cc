@@ -115,6 +115,11 @@ bool Producer::is_first_hello(uint64_t epoch) {
   return true;
 }
 
+void Producer::forget_hello(uint64_t epoch) {
+  base::MutexLock lock(mutex_);
+  if (newest_hello_ == epoch) newest_hello_ = epoch - 1;
+}
+
 uint64_t Producer::last_answered(uint64_t epoch) const {
   base::MutexLock lock(mutex_);
   const auto found = epochs_.find(epoch);

@@ -55,6 +55,8 @@ class Producer {
 
   // True once for each epoch that is newer than those before it, in this run.
   bool is_first_hello(uint64_t epoch);
+  // The next hello of this epoch is the first again.
+  void forget_hello(uint64_t epoch);
 
   // The highest number answered for good in this run; 0 if none.
   uint64_t last_answered(uint64_t epoch) const;

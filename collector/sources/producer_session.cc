@@ -1,6 +1,8 @@
 #include "collector/sources/producer_session.h"
 
 #include <algorithm>
+#include <atomic>
+#include <memory>
 #include <utility>
 
 namespace verbatim::collector {
@@ -89,7 +91,7 @@ Status ProducerSession::on_hello(const v1::ProducerHello& hello) {
   if (const auto previous = producer_->attach(shared_from_this()); previous) {
     previous->end(aborted("a newer connection of this producer has taken over"));
   }
-  close_orphans();
+  RETURN_IF_ERROR(close_orphans());
   {
     base::MutexLock lock(mutex_);
     has_hello_ = true;
@@ -103,8 +105,11 @@ Status ProducerSession::on_hello(const v1::ProducerHello& hello) {
 }
 
 // Before anything of the new epoch, so that a roster never has someone from before the restart.
-void ProducerSession::close_orphans() {
-  if (!producer_->is_first_hello(epoch_)) return;
+// Where the outbox has no room the hello is refused, for with the first event of the new epoch
+// nobody would know any more whom to close; those that were taken then leave twice.
+Status ProducerSession::close_orphans() {
+  if (!producer_->is_first_hello(epoch_)) return {};
+  const auto is_dropped = std::make_shared<std::atomic<bool>>(false);
   for (v1::Event& event : options_.broker->roster().orphans(producer_->name(), epoch_)) {
     event.mutable_source()->set_name(producer_->name());
     event.mutable_source()->set_protocol(options_.protocol);
@@ -112,8 +117,18 @@ void ProducerSession::close_orphans() {
     PendingEvent pending;
     pending.event = std::move(event);
     pending.is_awaited = false;
+    pending.done = [is_dropped](const Answer& answer) {
+      if (answer.kind == Answer::Kind::kError) *is_dropped = true;
+    };
     options_.broker->submit(std::move(pending));
+    if (!*is_dropped) continue;
+    producer_->forget_hello(epoch_);
+    return unavailable(
+        "the collector's outbox has no room for the leaves of the producer's last "
+        "epoch: try again producer=" +
+        producer_->name());
   }
+  return {};
 }
 
 Status ProducerSession::on_batch(v1::EventBatch batch) {

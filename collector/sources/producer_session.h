@@ -64,7 +64,8 @@ class ProducerSession : public std::enable_shared_from_this<ProducerSession> {
   ProducerSession(Options options, std::function<void()> notify);
 
   // Takes one message of the producer. An error ends the session: INVALID_ARGUMENT (no hello, a
-  // second one, numbers out of range), RESOURCE_EXHAUSTED (beyond the credit, too many producers).
+  // second one, numbers out of range), RESOURCE_EXHAUSTED (beyond the credit, too many producers),
+  // UNAVAILABLE (there is no room for what a restart of the producer means: try again).
   Status on_request(v1::SendRequest request);
   // Nothing more comes: the producer has half-closed (OK), or we read no more (UNAVAILABLE). The
   // session ends with `status` once everything is answered.
@@ -96,7 +97,7 @@ class ProducerSession : public std::enable_shared_from_this<ProducerSession> {
   void resolve(uint64_t slot, const Answer& answer);
   void end(const Status& status);
   Status on_hello(const v1::ProducerHello& hello);
-  void close_orphans();
+  Status close_orphans();
   Status on_batch(v1::EventBatch batch);
   void take_event(uint64_t sequence, uint64_t slot, v1::Event event);
   void expire(std::chrono::nanoseconds now);

@@ -17,7 +17,16 @@ class FakeBroker final : public Broker {
  public:
   explicit FakeBroker(const base::Clock& clock) : clock_(clock) {}
 
-  void submit(PendingEvent pending) override { pending_.push_back(std::move(pending)); }
+  void submit(PendingEvent pending) override {
+    if (room_count_ == 0) {
+      Answer answer;
+      answer.kind = Answer::Kind::kError;
+      answer.cause = Answer::Cause::kFull;
+      return pending.done(answer);
+    }
+    --room_count_;
+    pending_.push_back(std::move(pending));
+  }
   void submit_gap(const GapReport& report) override { gaps_.push_back(report); }
   void submit_outcome(const v1::Event&, const std::string&, v1::VerdictOutcome::Outcome,
                       const std::string&) override {}
@@ -33,6 +42,7 @@ class FakeBroker final : public Broker {
     pending_[index].done(answer);
   }
 
+  size_t room_count_ = 1'000;  // of the outbox
   std::vector<PendingEvent> pending_;
   std::vector<GapReport> gaps_;
 
@@ -43,6 +53,19 @@ class FakeBroker final : public Broker {
   const Profile profile_;
   const std::string name_ = "collector";
 };
+
+v1::Event joined_in_epoch_6(const std::string& session) {
+  v1::Event joined;
+  joined.mutable_source()->set_name("p");
+  joined.mutable_source_key()->mutable_numbered()->set_epoch(6);
+  joined.mutable_conversation()->set_kind(v1::CONVERSATION_KIND_ROOM);
+  joined.mutable_conversation()->set_address("room@x");
+  joined.mutable_conversation()->set_key("room@x");
+  joined.mutable_actor()->set_normalised("ayu@x");
+  joined.mutable_actor()->set_session(session);
+  joined.mutable_joined();
+  return joined;
+}
 
 class ProducerSessionTest : public ::testing::Test {
  protected:
@@ -213,17 +236,28 @@ TEST_F(ProducerSessionTest, ANewerConnectionWaitsForTheSameAnswer) {
   EXPECT_EQ(book_.info().at(0).state(), v1::SourceInfo::LINK_STATE_ACTIVE);
 }
 
+TEST_F(ProducerSessionTest, AHelloIsRefusedWhileTheLeavesOfTheLastEpochFindNoRoom) {
+  broker_.roster().apply(joined_in_epoch_6("desk"));
+  broker_.roster().apply(joined_in_epoch_6("phone"));
+  broker_.room_count_ = 1;
+  v1::SendRequest hello;
+  hello.mutable_hello()->set_producer("p");
+  hello.mutable_hello()->set_epoch(7);
+  EXPECT_EQ(session_->on_request(hello).code(), StatusCode::kUnavailable);
+  EXPECT_FALSE(session_->next_reply()) << "no welcome, so no event of the new epoch";
+  session_->on_gone("refused");
+  broker_.pending_.clear();
+  broker_.room_count_ = 10;
+  session_ = make();
+  say_hello(7);
+  EXPECT_EQ(broker_.pending_.size(), 2U);
+  session_ = make();
+  say_hello(7);
+  EXPECT_EQ(broker_.pending_.size(), 2U);
+}
+
 TEST_F(ProducerSessionTest, ARestartClosesWhatTheProducerHadToldOf) {
-  v1::Event joined;
-  joined.mutable_source()->set_name("p");
-  joined.mutable_source_key()->mutable_numbered()->set_epoch(6);
-  joined.mutable_conversation()->set_kind(v1::CONVERSATION_KIND_ROOM);
-  joined.mutable_conversation()->set_address("room@x");
-  joined.mutable_conversation()->set_key("room@x");
-  joined.mutable_actor()->set_normalised("ayu@x");
-  joined.mutable_actor()->set_session("phone");
-  joined.mutable_joined();
-  broker_.roster().apply(joined);
+  broker_.roster().apply(joined_in_epoch_6("phone"));
   say_hello(6);  // the same epoch: only the connection is new
   EXPECT_TRUE(broker_.pending_.empty());
   session_ = make();

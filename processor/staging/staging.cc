@@ -98,6 +98,15 @@ Status Staging::commit(Changes& changes, bool is_synced) {
   for (const std::string& name : changes.queues) {
     writes.put(Family::kPositions, name, queues_.at(name).position);
   }
+  for (const auto& [name, firsts] : changes.exceptions) {
+    const TakenRanges& ranges = queues_.at(name).exceptions;
+    for (const uint64_t first : firsts) {
+      const std::string key = named_key(name, first);
+      const v1::PositionException* row = ranges.find(first);
+      if (row != nullptr) writes.put(Family::kExceptions, key, *row);
+      if (row == nullptr) writes.remove(Family::kExceptions, key);
+    }
+  }
   for (const auto& [conversation, sequences] : changes.conversations) {
     writes.put(Family::kConversationEvents, named_key(conversation, sequences.back()),
                std::string_view(encode_earlier(sequences)));

@@ -186,6 +186,7 @@ class Staging {
   Status load_quarantine() REQUIRES(mutex_);
   Status load_participation() REQUIRES(mutex_);
   Status begin_epoch() REQUIRES(mutex_);
+  Status join_exceptions() REQUIRES(mutex_);
 
   // staging.cc
   Status commit(Changes& changes, bool is_synced) REQUIRES(mutex_);
@@ -206,8 +207,8 @@ class Staging {
   bool is_taken(const Queue& queue, uint64_t lookup_id) const REQUIRES(mutex_);
   void take_position(Queue& queue, const std::string& name, const v1::QueueMessage& message,
                      uint32_t reference, Changes& changes) REQUIRES(mutex_);
-  void stamp(const Queue& queue, uint32_t reference, uint64_t source_count, Changes& changes)
-      REQUIRES(mutex_);
+  void stamp(const Queue& queue, uint32_t reference, const v1::TakenOfSource& taken,
+             Changes& changes) REQUIRES(mutex_);
   // Of each message, as stored before this write.
   Result<std::vector<std::optional<v1::SourceKeyRow>>> load_source_keys(
       const std::vector<v1::QueueMessage>& messages) const;
@@ -288,7 +289,7 @@ class Staging {
   Result<ReplayReach> replay_reach(uint64_t from, uint64_t to) const REQUIRES(mutex_);
   Result<v1::ReplayAdapterResponse> end_replay(const v1::ReplayAdapterRequest& request,
                                                const base::Caller& caller) REQUIRES(mutex_);
-  uint64_t replay_position(const v1::AdapterRow& row) const REQUIRES(mutex_);
+  static uint64_t replay_position(const Adapter& adapter);
   bool is_under_replay(uint64_t sequence) const REQUIRES(mutex_);
   Result<Draft> draft_replay(const Adapter& adapter, const BatchLimits& limits) const
       REQUIRES(mutex_);
@@ -431,6 +432,9 @@ class Staging {
   uint64_t last_file_drop_bytes_ GUARDED_BY(mutex_) = 0;
   // A released hold has copies that a replay is giving out.
   bool has_unfinished_release_ GUARDED_BY(mutex_) = false;
+  // Raised when what a replay was drafted from may be gone: copies of a hold, or its end lets
+  // deletion pass. A draft of before is not sealed.
+  uint64_t replay_loss_count_ GUARDED_BY(mutex_) = 0;
   int64_t last_staged_unix_ns_ GUARDED_BY(mutex_) = 0;
 };
 

@@ -15,6 +15,7 @@ struct Cut {
   v1::StoreState state;
   std::map<uint32_t, v1::SourceCounters> sources;
   std::map<std::string, v1::QueuePosition> positions;
+  // Messages in the ranges.
   std::map<std::string, int64_t> exceptions;
   std::map<uint32_t, uint64_t> exceptions_by_source;
   std::map<std::string, v1::AdapterRow> adapters;
@@ -58,8 +59,11 @@ Result<Cut> load_cut(const RocksStore& store, const StoreView& view) {
                               [&](auto key, auto& row) { cut.positions[std::string(key)] = row; }));
   RETURN_IF_ERROR(
       scan<v1::PositionException>(store, Family::kExceptions, view, [&](auto key, auto& row) {
-        ++cut.exceptions[name_of(key)];
-        ++cut.exceptions_by_source[row.source_ref()];
+        const v1::PositionException range = as_range(number_of(key), std::move(row));
+        for (const auto& [reference, taken] : range.sources()) {
+          cut.exceptions[name_of(key)] += static_cast<int64_t>(taken.count());
+          cut.exceptions_by_source[reference] += taken.count();
+        }
       }));
   RETURN_IF_ERROR(scan<v1::AdapterRow>(store, Family::kAdapters, view, [&](auto key, auto& row) {
     cut.adapters[std::string(key)] = row;

@@ -258,7 +258,7 @@ uint64_t Staging::deletion_target(uint64_t archived_bytes,
     if (adapter.row.required() || is_near) {
       target = std::min(target, adapter.row.cursor());
     }
-    target = std::min(target, replay_position(adapter.row));
+    target = std::min(target, replay_position(adapter));
   }
   for (const auto& [name, adapter] : adapters_) {
     if (adapter.row.cursor() < target) overtaken.push_back(name);

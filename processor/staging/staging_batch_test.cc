@@ -239,12 +239,12 @@ TEST_F(StagingBatchTest, AStoreOfANewerFormatIsRefusedInOneSentence) {
     auto store = RocksStore::open(options_.path, nullptr);
     ASSERT_TRUE(store);
     WriteSet changes(**store);
-    changes.put(Family::kMeta, "format", std::string_view("\x05\0\0\0", 4));
+    changes.put(Family::kMeta, "format", std::string_view("\x06\0\0\0", 4));
     ASSERT_TRUE((*store)->write(changes, true).ok());
   }
   const auto refused = Staging::open(options_);
   EXPECT_EQ(refused.error().code(), StatusCode::kFailedPrecondition);
-  EXPECT_NE(refused.error().message().find("format 5"), std::string::npos);
+  EXPECT_NE(refused.error().message().find("format 6"), std::string::npos);
 }
 
 TEST_F(StagingBatchTest, AStoreThatHasLostItsStateIsDamageAndNotANewStore) {

@@ -176,6 +176,7 @@ Result<uint64_t> Staging::release_some(uint64_t from, v1::ReleaseHoldResponse& r
         }
         const uint64_t bytes = row.stored_event().size();
         changes.writes.remove(Family::kKept, key);
+        ++replay_loss_count_;
         state_.set_kept_count(state_.kept_count() - 1);
         state_.set_kept_bytes(state_.kept_bytes() - bytes);
         response.set_deleted_count(response.deleted_count() + 1);

@@ -127,9 +127,7 @@ void Staging::begin_anew(Queue& taken, const std::string& name, Changes& changes
     counters.clear_exceptions();
     changes.sources.insert(reference);
   }
-  for (const auto& [lookup_id, exception] : taken.exceptions) {
-    changes.writes.remove(Family::kExceptions, named_key(name, lookup_id));
-  }
+  for (const auto& [first, row] : taken.exceptions.rows()) changes.exceptions[name].insert(first);
   const uint64_t times = taken.position.begun_anew_count() + 1;
   taken = Queue();
   taken.position.set_begun_anew_count(times);
@@ -151,36 +149,35 @@ void Staging::take_position(Queue& queue, const std::string& name, const v1::Que
     }
   }
   if (lookup_id != position.prefix() + 1) {
-    v1::PositionException exception;
-    exception.set_source_ref(reference);
-    exception.set_source_count(message.source_count());
-    changes.writes.put(Family::kExceptions, named_key(name, lookup_id), exception);
-    queue.exceptions[lookup_id] = std::move(exception);
+    queue.exceptions.add(lookup_id, reference, message.source_count(), changes.exceptions[name]);
     auto& counters = sources_.at(reference);
     counters.set_exceptions(counters.exceptions() + 1);
     return;
   }
   position.set_prefix(lookup_id);
-  stamp(queue, reference, message.source_count(), changes);
-  // What lay above may now join the prefix.
-  auto next = queue.exceptions.upper_bound(lookup_id);
-  while (next != queue.exceptions.end() && next->first == position.prefix() + 1) {
-    position.set_prefix(next->first);
-    const uint32_t source = next->second.source_ref();
-    stamp(queue, source, next->second.source_count(), changes);
-    sources_.at(source).set_exceptions(sources_.at(source).exceptions() - 1);
-    changes.writes.remove(Family::kExceptions, named_key(name, next->first));
-    next = queue.exceptions.erase(next);
+  v1::TakenOfSource one;
+  one.set_first_source_count(message.source_count());
+  one.set_largest_source_count(message.source_count());
+  stamp(queue, reference, one, changes);
+  // The range that begins behind it joins the prefix; no other adjoins that one.
+  const auto range = queue.exceptions.take(lookup_id + 1);
+  if (!range) return;
+  changes.exceptions[name].insert(lookup_id + 1);
+  position.set_prefix(range->last_lookup_id());
+  for (const auto& [source, taken] : range->sources()) {
+    stamp(queue, source, taken, changes);
+    sources_.at(source).set_exceptions(sources_.at(source).exceptions() - taken.count());
   }
 }
 
-void Staging::stamp(const Queue& queue, uint32_t reference, uint64_t source_count,
+void Staging::stamp(const Queue& queue, uint32_t reference, const v1::TakenOfSource& taken,
                     Changes& changes) {
   auto& counters = sources_.at(reference);
-  if (counters.stamp() == 0 && queue.position.start_lookup_id() > 1 && source_count > 0) {
-    counters.set_base(source_count - 1);
+  const bool is_first = counters.stamp() == 0 && taken.first_source_count() > 0;
+  if (is_first && queue.position.start_lookup_id() > 1) {
+    counters.set_base(taken.first_source_count() - 1);
   }
-  counters.set_stamp(std::max(counters.stamp(), source_count));
+  counters.set_stamp(std::max(counters.stamp(), taken.largest_source_count()));
   changes.sources.insert(reference);
 }
 

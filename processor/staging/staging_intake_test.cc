@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "processor/staging/keys.h"
 #include "processor/staging/staging.h"
 #include "processor/staging/stored_event.h"
 #include "tests/support/staging_fixture.h"
@@ -15,6 +16,36 @@ class StagingIntakeTest : public StagingFixture {
  protected:
   v1::SourceCut source(const v1::GetAccountingResponse& accounting) {
     return accounting.queues(0).sources(0);
+  }
+  static v1::SourceCut source_named(const v1::GetAccountingResponse& accounting,
+                                    const std::string& name) {
+    for (const auto& one : accounting.queues(0).sources()) {
+      if (one.source() == name) return one;
+    }
+    return {};
+  }
+  // Closes the store, looks at its rows or changes them, and opens it again.
+  void edit_rows(const std::function<void(RocksStore&)>& edit) {
+    staging_.reset();
+    {
+      auto store = RocksStore::open(options_.path, nullptr);
+      ASSERT_TRUE(store) << store.error().to_string();
+      edit(**store);
+    }
+    open();
+  }
+  size_t exception_row_count() {
+    size_t count = 0;
+    edit_rows([&](RocksStore& store) {
+      EXPECT_TRUE(store
+                      .for_each(Family::kExceptions, "",
+                                [&](auto, auto) {
+                                  ++count;
+                                  return true;
+                                })
+                      .ok());
+    });
+    return count;
   }
   TestQueue queue_;
 };
@@ -94,6 +125,97 @@ TEST_F(StagingIntakeTest, ExceptionsAboveThePrefixDoNotDisturbTheDifference) {
   EXPECT_EQ(source(accounting).staged(), 5U);
 }
 
+// One message of the queue was dead-lettered: nothing that comes later may cost memory or rows.
+TEST_F(StagingIntakeTest, AHoleCostsOneRowHoweverManyMessagesComeAfterIt) {
+  stage(queue_.posts(1));
+  const auto hole = queue_.posts(1);
+  const auto envelope = test_envelope(v1::EVENT_KIND_MESSAGE_POSTED, "room@x");
+  std::vector<v1::QueueMessage> some;
+  for (int batch = 0; batch < 10; ++batch) {
+    std::vector<v1::QueueMessage> messages;
+    for (int i = 0; i < 1'000; ++i) {
+      messages.push_back(queue_.make(envelope, "body", i % 3 == 0 ? "t" : "s"));
+    }
+    some.push_back(messages[static_cast<size_t>(batch) * 99]);
+    stage(std::move(messages));
+  }
+  const auto before = check_accounting();
+  EXPECT_EQ(before.queues(0).position(), 1U);
+  EXPECT_EQ(before.queues(0).exception_count(), 10'000);
+  EXPECT_EQ(stage(some).known_count, some.size());
+  EXPECT_EQ(exception_row_count(), 1U);
+  EXPECT_EQ(stage(some).known_count, some.size()) << "after reopening";
+  EXPECT_EQ(check_accounting().queues(0).exception_count(), 10'000);
+  EXPECT_EQ(stage(hole).stored_count, 1U) << "it comes after all";
+  const auto after = check_accounting();
+  EXPECT_EQ(after.queues(0).position(), 10'002U);
+  EXPECT_EQ(after.queues(0).exception_count(), 0);
+  EXPECT_EQ(source_named(after, "s").accepted(), 2U + 6'660U);
+  EXPECT_EQ(source_named(after, "t").accepted(), 3'340U);
+  EXPECT_EQ(exception_row_count(), 0U);
+  EXPECT_EQ(stage(some).known_count, some.size());
+}
+
+TEST_F(StagingIntakeTest, SeveralHolesAndABatchOutOfOrder) {
+  const auto m = queue_.posts(12);  // lookup ids 1 to 12
+  stage({m[0], m[8], m[4], m[6], m[5]});
+  EXPECT_EQ(exception_row_count(), 2U) << "5 to 7, and 9";
+  stage({m[10], m[7], m[2], m[11]});
+  EXPECT_EQ(exception_row_count(), 3U) << "3, 5 to 9, 11 to 12";
+  EXPECT_EQ(check_accounting().queues(0).exception_count(), 8);
+  stage({m[3], m[1]});
+  auto accounting = check_accounting();
+  EXPECT_EQ(accounting.queues(0).position(), 9U);
+  EXPECT_EQ(accounting.queues(0).exception_count(), 2);
+  EXPECT_EQ(exception_row_count(), 1U);
+  EXPECT_EQ(stage({m[11], m[9]}).stored_count, 1U);
+  accounting = check_accounting();
+  EXPECT_EQ(accounting.queues(0).position(), 12U);
+  EXPECT_EQ(source(accounting).accepted(), 12U);
+  EXPECT_EQ(exception_row_count(), 0U);
+}
+
+// Where the prefix begins above 1, the first stamp of a source says what an earlier store took.
+TEST_F(StagingIntakeTest, ASourceFirstMetAboveAHoleIsCountedFromItsFirstMessage) {
+  const auto envelope = test_envelope(v1::EVENT_KIND_MESSAGE_POSTED, "room@x");
+  for (int i = 0; i < 5; ++i) queue_.make(envelope, "body", "t");
+  const auto start = queue_.posts(1);
+  const auto hole = queue_.posts(1);
+  std::vector<v1::QueueMessage> above;
+  for (int i = 0; i < 3; ++i) above.push_back(queue_.make(envelope, "body", "t"));
+  stage(start);
+  stage({above[1], above[2], above[0]});
+  EXPECT_EQ(source_named(check_accounting(), "t").accepted(), 3U);
+  stage(hole);
+  const auto accounting = check_accounting();
+  EXPECT_EQ(accounting.queues(0).position(), 10U);
+  EXPECT_EQ(source_named(accounting, "t").accepted(), 3U);
+}
+
+TEST_F(StagingIntakeTest, RowsOfFormat4AreReadAndJoined) {
+  const auto m = queue_.posts(9);
+  stage({m[0], m[2], m[3], m[4], m[6], m[7]});
+  edit_rows([&](RocksStore& store) {
+    WriteSet changes(store);
+    for (const size_t i : {2U, 3U, 4U, 6U, 7U}) {
+      v1::PositionException row;
+      row.set_source_ref(1);
+      row.set_source_count(m[i].source_count());
+      changes.put(Family::kExceptions, named_key(testing::kTestQueue, m[i].lookup_id()), row);
+    }
+    changes.put(Family::kMeta, "format", std::string_view("\x04\0\0\0", 4));
+    ASSERT_TRUE(store.write(changes, true).ok());
+  });
+  EXPECT_EQ(check_accounting().queues(0).exception_count(), 5);
+  EXPECT_EQ(exception_row_count(), 2U);
+  EXPECT_EQ(stage({m[3], m[7]}).known_count, 2U);
+  stage({m[1], m[5]});
+  const auto accounting = check_accounting();
+  EXPECT_EQ(accounting.queues(0).position(), 8U);
+  EXPECT_EQ(source(accounting).accepted(), 8U);
+  EXPECT_EQ(exception_row_count(), 0U);
+}
+
 TEST_F(StagingIntakeTest, ACountThatTheQueueHasAndStagingHasNotIsADifference) {
   auto messages = queue_.posts(2);
   messages[1].set_source_count(3);  // the queue says that it accepted one more
@@ -120,6 +242,13 @@ TEST_F(StagingIntakeTest, WhatLiesBelowTheStartIsStoredAllTheSame) {
   open();
   EXPECT_EQ(stage({old[4]}).known_count, 1U);
   EXPECT_EQ(source(check_accounting()).accepted(), 3U);
+  // Also just below the start: no part of the prefix.
+  stage({old[9], old[5]});
+  EXPECT_EQ(exception_row_count(), 2U);
+  EXPECT_EQ(stage({old[9], old[5]}).known_count, 2U);
+  const auto accounting = check_accounting();
+  EXPECT_EQ(accounting.queues(0).exception_count(), 3);
+  EXPECT_EQ(source(accounting).accepted(), 5U);
 }
 
 TEST_F(StagingIntakeTest, AQueueWhoseNumberingBeginsAnewLosesNothing) {

@@ -8,8 +8,9 @@ namespace verbatim::processor {
 namespace {
 
 // 2: rows of file_names for every event of the store. 3: rows of conversation_events may be of more
-// than one event; those of format 2 are of one. 4: batches of what was unrouted.
-constexpr uint32_t kFormatVersion = 4;
+// more than one event; those of format 2 are of one. 4: batches of what was unrouted. 5: rows of
+// exceptions are ranges; those of format 4 are of one lookup id.
+constexpr uint32_t kFormatVersion = 5;
 constexpr std::string_view kFormatKey = "format";
 
 // Refuses what a newer program has written; gives the format, 0 for a store that is new.
@@ -60,7 +61,8 @@ Status Staging::load() {
   ASSIGN_OR_RETURN(const uint32_t format, check_format(*store_));
   if (format > 0) RETURN_IF_ERROR(load_state());
   if (format == 1) RETURN_IF_ERROR(add_rows_of_format_2());
-  return begin_epoch();
+  RETURN_IF_ERROR(begin_epoch());
+  return join_exceptions();
 }
 
 Status Staging::load_state() {
@@ -101,10 +103,26 @@ Status Staging::load_positions() {
       store_->for_each(Family::kExceptions, "", [&](auto key, auto value) REQUIRES(mutex_) {
         v1::PositionException exception;
         parsed = parse_row(value, "exceptions", exception);
-        if (parsed.ok()) queues_[name_of(key)].exceptions[number_of(key)] = exception;
+        if (parsed.ok()) {
+          queues_[name_of(key)].exceptions.restore(number_of(key), std::move(exception));
+        }
         return parsed.ok();
       }));
   return parsed;
+}
+
+// Rows from before format 5, of one lookup id each. After the epoch, which says the format; a crash
+// leaves the rest to the next opening.
+Status Staging::join_exceptions() {
+  constexpr size_t kWriteMaxCount = 65'536;
+  for (auto& [name, queue] : queues_) {
+    while (true) {
+      Changes changes(*store_);
+      if (!queue.exceptions.join_some(kWriteMaxCount, changes.exceptions[name])) break;
+      RETURN_IF_ERROR(commit(changes, /*is_synced=*/false));
+    }
+  }
+  return {};
 }
 
 Status Staging::load_adapters() {

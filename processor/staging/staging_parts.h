@@ -13,6 +13,7 @@
 #include "processor/staging/adapter_filter.h"
 #include "processor/staging/rocks_store.h"
 #include "processor/staging/sealed_batch.h"
+#include "processor/staging/taken_ranges.h"
 #include "verbatim/v1/staging.pb.h"
 
 namespace verbatim::processor::staging_parts {
@@ -48,7 +49,7 @@ struct LeftOut {
 };
 struct Queue {
   v1::QueuePosition position;
-  std::map<uint64_t, v1::PositionException> exceptions;
+  TakenRanges exceptions;
 };
 // Rows that a change has touched; commit() writes them with the rest.
 struct Changes {
@@ -57,6 +58,8 @@ struct Changes {
   std::set<uint32_t> sources;
   std::set<std::string> adapters;
   std::set<std::string> queues;
+  // Of each queue, where ranges of exceptions that were changed, or went, begin.
+  std::map<std::string, std::set<uint64_t>> exceptions;
   // New events of each conversation.
   std::unordered_map<std::string, std::vector<uint64_t>> conversations;
 };
@@ -72,6 +75,7 @@ struct Draft {
   bool is_adapter_too_old = false;
   bool is_release = false;
   bool is_replay = false;
+  uint64_t replay_loss_count = 0;  // as it was then
   bool is_owed = false;
   uint64_t late_below = 0;
   uint64_t passed_through = 0;

@@ -106,6 +106,7 @@ Result<v1::ReplayAdapterResponse> Staging::end_replay(const v1::ReplayAdapterReq
   Changes changes(*store_);
   changes.adapters.insert(request.adapter());
   row.clear_replay();
+  ++replay_loss_count_;
   if (Status status = commit(changes, /*is_synced=*/true); !status.ok()) return spoil(status);
   return v1::ReplayAdapterResponse();
 }
@@ -168,10 +169,16 @@ Result<Staging::ReplayReach> Staging::replay_reach(uint64_t from, uint64_t to) c
   return reach;
 }
 
-// Deletion does not go beyond what a replay has still to give.
-uint64_t Staging::replay_position(const v1::AdapterRow& row) const {
+// Deletion does not go beyond what a replay has still to give, nor, once it was ended, beyond what
+// is sealed of it.
+uint64_t Staging::replay_position(const Adapter& adapter) {
   uint64_t first = std::numeric_limits<uint64_t>::max();
-  for (const auto& part : row.replay().parts()) first = std::min(first, part.first_sequence());
+  for (const auto& part : adapter.row.replay().parts()) {
+    first = std::min(first, part.first_sequence());
+  }
+  if (adapter.sealed && adapter.sealed->row.is_replay()) {
+    first = std::min(first, adapter.sealed->row.member_ranges(0));
+  }
   return first == std::numeric_limits<uint64_t>::max() ? first : first - 1;
 }
 
@@ -226,6 +233,7 @@ Result<Staging::Draft> Staging::draft_replay(const Adapter& adapter,
   Draft plan;
   plan.cursor = adapter.row.cursor();
   plan.is_replay = true;
+  plan.replay_loss_count = replay_loss_count_;
   plan.reason = "replay";
   const v1::Replay& replay = adapter.row.replay();
   if (replay.parts().empty()) return plan;

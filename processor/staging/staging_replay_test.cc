@@ -1,5 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <thread>
+
+#include "base/fault_point.h"
 #include "processor/staging/keys.h"
 #include "processor/staging/staging.h"
 #include "tests/support/staging_fixture.h"
@@ -147,6 +150,47 @@ TEST_F(StagingReplayTest, CopiesKeptForHoldsAreReachedToo) {
   check_accounting();
 }
 
+#if defined(VERBATIM_FAULT_POINTS)
+// A batch without its bytes would be damage, which stops the adapter for good.
+TEST_F(StagingReplayTest, CopiesThatGoWhileABatchIsMadeAreNotSealed) {
+  v1::AddHoldRequest hold;
+  hold.mutable_filter()->set_room("held@x");
+  hold.set_reason("case 1");
+  const auto held = staging_->add_hold(hold, {});
+  ASSERT_TRUE(held);
+  stage({queue_.post("held@x"), queue_.post("held@x")});
+  take_all("xml");
+  take_all("csv");
+  stage(queue_.posts(2));
+  take_all("xml");
+  ASSERT_TRUE(replay(1));
+  v1::ReleaseHoldRequest release;
+  release.set_number(held->number());
+  release.set_reason("closed");
+  bool is_released = false;
+  set_fault_point_hook([&](const std::string& point) {
+    if (point != "processor.bodies_read_before_seal" || is_released) return;
+    is_released = true;
+    // Another caller, as in the service.
+    std::thread([&] { EXPECT_TRUE(staging_->release_hold(release, {})); }).join();
+  });
+  BatchLimits limits;
+  limits.is_replay = true;
+  const auto outcome = staging_->seal("xml", limits);
+  set_fault_point_hook(nullptr);
+  EXPECT_TRUE(is_released);
+  EXPECT_EQ(outcome.error().code(), StatusCode::kAborted) << outcome.error().to_string();
+  open();
+  const auto batch = seal_replay();
+  ASSERT_NE(batch, nullptr);
+  EXPECT_EQ(members_of(batch->seal.row), (Sequences{3, 4})) << "it is drafted anew";
+  const auto again = staging_->load_sealed("xml");
+  ASSERT_TRUE(again) << again.error().to_string();
+  ASSERT_TRUE(acknowledge("xml", *batch).ok());
+  check_accounting();
+}
+#endif
+
 // A copy that waits for the next batch must not be passed by an event that fits into this one.
 TEST_F(StagingReplayTest, NothingOvertakesACopyThatDoesNotFit) {
   v1::AddHoldRequest hold;
@@ -253,6 +297,26 @@ TEST_F(StagingReplayTest, ThereIsOneReplayAtATimeAndItCanBeEnded) {
   ASSERT_TRUE(acknowledge("xml", *batch).ok()) << "what was sealed is still delivered";
   EXPECT_EQ(seal_replay(), nullptr);
   EXPECT_FALSE(has_replay());
+  check_accounting();
+}
+
+TEST_F(StagingReplayTest, DeletionWaitsForWhatIsSealedOfAnEndedReplay) {
+  stage(queue_.posts(3));
+  take_all("xml");
+  ASSERT_TRUE(replay(1));
+  const auto batch = seal_replay();
+  v1::ReplayAdapterRequest end;
+  end.set_adapter("xml");
+  end.set_reason("enough");
+  end.set_end(true);
+  ASSERT_TRUE(staging_->replay(end, {}));
+  take_all("csv");  // nothing else stops deletion now
+  open();
+  const auto again = staging_->load_sealed("xml");
+  ASSERT_TRUE(again) << again.error().to_string();
+  EXPECT_EQ((*again)->events, batch->events);
+  ASSERT_TRUE(acknowledge("xml", *batch).ok());
+  EXPECT_EQ(stored_count(), 0U);
   check_accounting();
 }
 

@@ -112,7 +112,7 @@ Result<SealOutcome> Staging::seal_once(const std::string& name, const BatchLimit
   SealOutcome outcome;
   outcome.is_adapter_too_old = plan.is_adapter_too_old;
   if (plan.members.empty()) return outcome;
-  // Stored events never change, so their bytes are read without the mutex.
+  // Stored events never change, so their bytes are read without the mutex. They may go, though.
   v1::SealRow place;
   place.set_is_replay(plan.is_replay);
   place.set_is_release(plan.is_release);
@@ -124,6 +124,7 @@ Result<SealOutcome> Staging::seal_once(const std::string& name, const BatchLimit
   SliceBuilder slices;
   ASSIGN_OR_RETURN(plan.body_digest, slice_events(events, slices));
   RETURN_IF_ERROR(name_slices(slices));
+  FAULT_POINT("processor.bodies_read_before_seal");
 
   base::MutexLock lock(mutex_);
   RETURN_IF_ERROR(fatal_);
@@ -131,6 +132,10 @@ Result<SealOutcome> Staging::seal_once(const std::string& name, const BatchLimit
   const bool is_replay_ended = plan.is_replay && !adapter->row.has_replay();
   if (adapter->sealed || adapter->row.cursor() != plan.cursor || is_replay_ended) {
     return aborted("the adapter has moved meanwhile adapter=" + name);
+  }
+  // Only what is sealed keeps the copies that a released hold leaves.
+  if (plan.is_replay && plan.replay_loss_count != replay_loss_count_) {
+    return aborted("what the replay would give has gone meanwhile adapter=" + name);
   }
   if (plan.interval_end_unix_ns != 0 && !adapter->interval) {
     return aborted("the run interval is to be planned again adapter=" + name);
