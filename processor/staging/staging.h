@@ -305,6 +305,8 @@ class Staging {
       REQUIRES(mutex_);
   void replan_replay(Adapter& adapter, const SealedBatch& rejected,
                      const std::map<uint64_t, std::string>& culprits) REQUIRES(mutex_);
+  void drop_holder(const std::string& name, uint64_t sequence, uint32_t source_ref,
+                   Changes& changes) REQUIRES(mutex_);
   Status settle_release(const std::string& name, Adapter& adapter, Changes& changes)
       REQUIRES(mutex_);
   Status keep_quarantined(const std::string& name, Adapter& adapter, const SealedBatch& rejected,
@@ -398,6 +400,8 @@ class Staging {
 
   // staging_adapters.cc
   Status add_adapter(const v1::AdapterSettings& settings, Changes& changes) REQUIRES(mutex_);
+  Result<uint64_t> end_earlier_quarantine(const std::string& name, uint64_t start, Changes& changes)
+      REQUIRES(mutex_);
   Result<uint64_t> start_cursor(const v1::AdapterSettings& settings) const REQUIRES(mutex_);
   Status change_adapter(const v1::UpdateAdapterRequest& request, Changes& changes) REQUIRES(mutex_);
   Status remove_adapter(const std::string& name, Changes& changes) REQUIRES(mutex_);

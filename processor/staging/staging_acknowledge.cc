@@ -185,13 +185,16 @@ Status Staging::archive_event(uint64_t sequence, const EventIndex& index, Change
     counters.set_archived(counters.archived() + 1);
     return {};
   }
-  const std::set<std::string> holders = std::move(found->second);
+  std::set<std::string> holders = std::move(found->second);
   quarantined_.erase(found);
-  const bool is_for_good =
-      std::any_of(holders.begin(), holders.end(), [&](const auto& name) REQUIRES(mutex_) {
-        const auto adapter = adapters_.find(name);
-        return adapter != adapters_.end() && adapter->second.row.required();
-      });
+  // Of an adapter that was removed the row is a record only, also if another has its name now.
+  std::erase_if(holders, [&](const auto& name) REQUIRES(mutex_) {
+    const auto adapter = adapters_.find(name);
+    return adapter == adapters_.end() || adapter->second.row.start_sequence() > sequence;
+  });
+  const bool is_for_good = std::any_of(
+      holders.begin(), holders.end(),
+      [&](const auto& name) REQUIRES(mutex_) { return adapters_.at(name).row.required(); });
   if (!is_for_good) {
     counters.set_quarantined(counters.quarantined() - 1);
     if (!is_routed(sequence, index)) {
