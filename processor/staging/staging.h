@@ -378,6 +378,8 @@ class Staging {
                               Changes& changes) REQUIRES(mutex_);
   Status route_one(const std::string& name, uint64_t sequence, v1::KeptRow row, bool is_withdrawn,
                    Changes& changes) REQUIRES(mutex_);
+  Status reroute_had(const std::string& name, uint64_t sequence, v1::KeptRow row, bool is_withdrawn,
+                     Changes& changes) REQUIRES(mutex_);
   Status note_answer(const std::string& name, uint64_t sequence, v1::KeptRow row, Changes& changes)
       REQUIRES(mutex_);
   Status leave_unrouted(uint64_t sequence, v1::KeptRow row, Changes& changes) REQUIRES(mutex_);
@@ -388,6 +390,8 @@ class Staging {
                          uint64_t first, uint64_t last, Draft& plan) const REQUIRES(mutex_);
   Result<std::vector<std::string>> load_owed(const v1::SealRow& row,
                                              const std::vector<uint64_t>& members) const;
+  Status settle_row(const std::string& name, uint64_t sequence, v1::KeptRow row, Changes& changes)
+      REQUIRES(mutex_);
   Status settle_owed(const std::string& name, Adapter& adapter, Changes& changes) REQUIRES(mutex_);
   Status quarantine_owed(const std::string& name, Adapter& adapter, uint64_t batch,
                          const Rejected& rejected, Changes& changes) REQUIRES(mutex_);

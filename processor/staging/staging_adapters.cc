@@ -213,6 +213,8 @@ Status Staging::change_adapter(const v1::UpdateAdapterRequest& request, Changes&
       break;
     case v1::UpdateAdapterRequest::ACTION_MAKE_OPTIONAL:
       row.set_required(false);
+      // An optional adapter is owed nothing: its answer must not let go of what no other takes.
+      row.set_is_route_new(row.owed() > 0);
       break;
     case v1::UpdateAdapterRequest::ACTION_PAUSE:
       row.set_is_paused(true);
