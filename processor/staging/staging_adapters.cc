@@ -149,6 +149,12 @@ Result<uint64_t> Staging::start_cursor(const v1::AdapterSettings& settings) cons
   if (settings.start() == "now") return state_.last_sequence();
   if (settings.start() != "time") return state_.archived_through();
   ASSIGN_OR_RETURN(const int64_t start_unix_ns, parse_start_time(settings.start_time()));
+  // The start is a place among what is staged: nothing would hold back what comes until then.
+  if (start_unix_ns > options_.clock->unix_now_ns()) {
+    return invalid_argument("processor.adapters.start_time is in the future: '" +
+                            settings.start_time() + "' adapter=" + settings.name() +
+                            ": set a time that has passed, or start = \"now\"");
+  }
   uint64_t cursor = state_.archived_through();
   Status decoded;
   RETURN_IF_ERROR(

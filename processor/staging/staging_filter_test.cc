@@ -247,6 +247,19 @@ TEST_F(StagingFilterTest, ANewAdapterStartsNowOrAtATime) {
             StatusCode::kInvalidArgument);
 }
 
+// Nothing would hold back what comes until then.
+TEST_F(StagingFilterTest, AStartInTheFutureIsRefused) {
+  auto time = adapter("time", true);
+  time.set_start("time");
+  time.set_start_time("2026-01-01T00:00:01Z");
+  const auto refused = staging_->reconcile({time});
+  EXPECT_EQ(refused.error().code(), StatusCode::kInvalidArgument);
+  EXPECT_NE(refused.error().message().find("in the future"), std::string::npos);
+  EXPECT_TRUE(staging_->adapters().empty());
+  clock_.advance(std::chrono::seconds(1));
+  reconcile({time});
+}
+
 TEST_F(StagingFilterTest, WhatCameBeforeTheOnlyRequiredAdapterStartedIsUnrouted) {
   stage_rooms("aa");
   auto now = adapter("now", true);
