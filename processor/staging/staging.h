@@ -251,6 +251,7 @@ class Staging {
   Status delete_piece(uint64_t target, Changes& changes, bool is_synced) REQUIRES(mutex_);
   uint64_t deletion_target(uint64_t archived_bytes, std::vector<std::string>& overtaken) const
       REQUIRES(mutex_);
+  Result<uint64_t> count_given(const Adapter& adapter, uint64_t through) const REQUIRES(mutex_);
   Status accept_overtaken(const std::string& name) REQUIRES(mutex_);
   Status settle_quarantined() REQUIRES(mutex_);
   Status overtake(const std::string& name, uint64_t target, uint64_t target_bytes, Changes& changes)
