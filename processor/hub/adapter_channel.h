@@ -117,11 +117,11 @@ class AdapterChannel {
   void beat();
   void deliver();
   void deliver_pending(const Pending& pending);
-  bool is_due(const Pending& pending, std::string& reason);
+  bool is_due(const Pending& pending, BatchLimits& limits);
   bool is_new_due(const Pending& pending, std::string& reason);
   bool is_run_interval_over(const Pending& pending);
   bool pass_filtered();
-  void seal_and_send(const std::string& reason);
+  void seal_and_send(BatchLimits limits);
   void send(std::shared_ptr<const LoadedBatch> batch);
   void note_error(const Status& status);
   void publish();

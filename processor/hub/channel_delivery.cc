@@ -186,22 +186,21 @@ void AdapterChannel::deliver_pending(const Pending& pending) {
     auto batch = staging_.load_sealed(options_.adapter);
     return batch ? send(*std::move(batch)) : note_error(batch.error());
   }
-  std::string reason;
-  if (is_due(pending, reason)) seal_and_send(reason);
+  BatchLimits limits;
+  if (is_due(pending, limits)) seal_and_send(std::move(limits));
 }
 
-// A replay goes between what is new, whenever nothing of that is due.
-bool AdapterChannel::is_due(const Pending& pending, std::string& reason) {
-  if (is_new_due(pending, reason)) return true;
-  reason = kReplay;
-  return pending.has_replay;
+// What lies behind the cursor is due at once, but does not end what is open. A replay goes between
+// what is new, whenever nothing of that is due.
+bool AdapterChannel::is_due(const Pending& pending, BatchLimits& limits) {
+  if (is_new_due(pending, limits.reason)) return true;
+  limits.is_behind_only = pending.has_owed || pending.has_released;
+  limits.is_replay = !limits.is_behind_only;
+  limits.reason = limits.is_replay ? kReplay : "released";
+  return limits.is_behind_only || pending.has_replay;
 }
 
 bool AdapterChannel::is_new_due(const Pending& pending, std::string& reason) {
-  reason = "rerouted";
-  if (pending.has_owed) return true;
-  reason = "released";
-  if (pending.has_released) return true;
   if (pending.event_count == 0) return false;
   if (options_.run_interval.count() > 0) {
     reason = "drain";
@@ -241,13 +240,10 @@ bool AdapterChannel::is_run_interval_over(const Pending& pending) {
   return false;
 }
 
-void AdapterChannel::seal_and_send(const std::string& reason) {
-  BatchLimits limits;
+void AdapterChannel::seal_and_send(BatchLimits limits) {
   limits.events_max_count = options_.batch_events_max_count;
   limits.max_bytes = options_.batch_max_bytes;
   limits.schema_revision = active_->hello().schema_revision();
-  limits.reason = reason;
-  limits.is_replay = reason == kReplay;
   limits.run_interval = options_.run_interval;
   auto outcome = staging_.seal(options_.adapter, limits);
   if (!outcome) return note_error(outcome.error());

@@ -230,6 +230,53 @@ TEST_F(RunIntervalTest, ASliceWhoseRestIsQuarantinedHasNoLastPart) {
   check_accounting();
 }
 
+// A release is due at once; the interval that is open meanwhile is not planned, nor cut.
+TEST_F(RunIntervalTest, AReleaseDoesNotEndTheIntervalThatIsOpen) {
+  attach(/*max_count=*/3);
+  stage(queue_.posts(1));
+  clock_.advance(minutes(15));
+  const auto first = given();
+  ASSERT_NE(first, nullptr);
+  reject(*first, {1});
+  ASSERT_EQ(given(), nullptr);
+  stage(queue_.posts(5));
+  v1::ReleaseQuarantineRequest request;
+  request.set_adapter("xml");
+  request.set_all(true);
+  ASSERT_TRUE(staging_->release(request, {"peer", "user"}));
+  const auto released = given();
+  ASSERT_NE(released, nullptr);
+  EXPECT_EQ(header_of(*released).reason(), "released");
+  acknowledge(*released);
+  clock_.advance(minutes(5));
+  stage(queue_.posts(5));
+  EXPECT_EQ(drain(), "");
+  clock_.advance(minutes(10));
+  EXPECT_EQ(drain(), "2-4@15 5-7@15 8-10@15 11-11@15 ");
+  check_accounting();
+}
+
+// An older instance does not understand what is released: that waits, and so does the rest.
+TEST_F(RunIntervalTest, AReleaseThatIsTooNewDoesNotEndTheIntervalEither) {
+  auto newer = test_envelope(v1::EVENT_KIND_MESSAGE_POSTED, "room@x");
+  newer.set_schema_revision(2);
+  stage({queue_.make(newer)});
+  BatchLimits limits;
+  limits.schema_revision = 2;
+  ASSERT_TRUE(staging_->seal("xml", limits));
+  ASSERT_TRUE(staging_->replace("xml", 1, {{1, "bad"}}, "why"));
+  v1::ReleaseQuarantineRequest request;
+  request.set_adapter("xml");
+  request.set_all(true);
+  ASSERT_TRUE(staging_->release(request, {"peer", "user"}));
+  stage(queue_.posts(2));
+  EXPECT_EQ(drain(), "");
+  clock_.advance(minutes(15));
+  EXPECT_EQ(drain(), "2-3@0 ");
+  EXPECT_TRUE(staging_->pending("xml")->has_released);
+  check_accounting();
+}
+
 TEST_F(RunIntervalTest, PartsOfARejectedBatchGoOnWithTheNumbersOfWhatWasApplied) {
   stage(queue_.posts(8));
   clock_.advance(minutes(15));

@@ -252,6 +252,7 @@ class Staging {
   Status delete_piece(uint64_t target, Changes& changes, bool is_synced) REQUIRES(mutex_);
   uint64_t deletion_target(uint64_t archived_bytes, std::vector<std::string>& overtaken) const
       REQUIRES(mutex_);
+  Result<uint64_t> count_given(const Adapter& adapter, uint64_t through) const REQUIRES(mutex_);
   Status accept_overtaken(const std::string& name) REQUIRES(mutex_);
   Status settle_quarantined() REQUIRES(mutex_);
   Status overtake(const std::string& name, uint64_t target, uint64_t target_bytes, Changes& changes)
@@ -306,6 +307,8 @@ class Staging {
       REQUIRES(mutex_);
   void replan_replay(Adapter& adapter, const SealedBatch& rejected,
                      const std::map<uint64_t, std::string>& culprits) REQUIRES(mutex_);
+  void drop_holder(const std::string& name, uint64_t sequence, uint32_t source_ref,
+                   Changes& changes) REQUIRES(mutex_);
   Status settle_release(const std::string& name, Adapter& adapter, Changes& changes)
       REQUIRES(mutex_);
   Status keep_quarantined(const std::string& name, Adapter& adapter, const SealedBatch& rejected,
@@ -377,6 +380,8 @@ class Staging {
                               Changes& changes) REQUIRES(mutex_);
   Status route_one(const std::string& name, uint64_t sequence, v1::KeptRow row, bool is_withdrawn,
                    Changes& changes) REQUIRES(mutex_);
+  Status reroute_had(const std::string& name, uint64_t sequence, v1::KeptRow row, bool is_withdrawn,
+                     Changes& changes) REQUIRES(mutex_);
   Status note_answer(const std::string& name, uint64_t sequence, v1::KeptRow row, Changes& changes)
       REQUIRES(mutex_);
   Status leave_unrouted(uint64_t sequence, v1::KeptRow row, Changes& changes) REQUIRES(mutex_);
@@ -387,6 +392,8 @@ class Staging {
                          uint64_t first, uint64_t last, Draft& plan) const REQUIRES(mutex_);
   Result<std::vector<std::string>> load_owed(const v1::SealRow& row,
                                              const std::vector<uint64_t>& members) const;
+  Status settle_row(const std::string& name, uint64_t sequence, v1::KeptRow row, Changes& changes)
+      REQUIRES(mutex_);
   Status settle_owed(const std::string& name, Adapter& adapter, Changes& changes) REQUIRES(mutex_);
   Status quarantine_owed(const std::string& name, Adapter& adapter, uint64_t batch,
                          const Rejected& rejected, Changes& changes) REQUIRES(mutex_);
@@ -399,6 +406,8 @@ class Staging {
 
   // staging_adapters.cc
   Status add_adapter(const v1::AdapterSettings& settings, Changes& changes) REQUIRES(mutex_);
+  Result<uint64_t> end_earlier_quarantine(const std::string& name, uint64_t start, Changes& changes)
+      REQUIRES(mutex_);
   Result<uint64_t> start_cursor(const v1::AdapterSettings& settings) const REQUIRES(mutex_);
   Status change_adapter(const v1::UpdateAdapterRequest& request, Changes& changes) REQUIRES(mutex_);
   Status remove_adapter(const std::string& name, Changes& changes) REQUIRES(mutex_);

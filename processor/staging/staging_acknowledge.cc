@@ -41,6 +41,9 @@ Status Staging::acknowledge(const std::string& name, uint64_t batch, const std::
   row.set_last_acked_batch(batch);
   row.set_last_acked_digest(digest);
   row.set_rejected_in_a_row(0);
+  // This one follows another, so an overtaken one was never applied.
+  row.clear_overtaken_batch();
+  row.clear_overtaken_digest();
   Status status;
   const v1::SealRow& seal = adapter->sealed->row;
   if (!seal.is_replay()) row.set_acknowledged(row.acknowledged() + seal.event_count());
@@ -185,13 +188,16 @@ Status Staging::archive_event(uint64_t sequence, const EventIndex& index, Change
     counters.set_archived(counters.archived() + 1);
     return {};
   }
-  const std::set<std::string> holders = std::move(found->second);
+  std::set<std::string> holders = std::move(found->second);
   quarantined_.erase(found);
-  const bool is_for_good =
-      std::any_of(holders.begin(), holders.end(), [&](const auto& name) REQUIRES(mutex_) {
-        const auto adapter = adapters_.find(name);
-        return adapter != adapters_.end() && adapter->second.row.required();
-      });
+  // Of an adapter that was removed the row is a record only, also if another has its name now.
+  std::erase_if(holders, [&](const auto& name) REQUIRES(mutex_) {
+    const auto adapter = adapters_.find(name);
+    return adapter == adapters_.end() || adapter->second.row.start_sequence() > sequence;
+  });
+  const bool is_for_good = std::any_of(
+      holders.begin(), holders.end(),
+      [&](const auto& name) REQUIRES(mutex_) { return adapters_.at(name).row.required(); });
   if (!is_for_good) {
     counters.set_quarantined(counters.quarantined() - 1);
     if (!is_routed(sequence, index)) {
@@ -304,16 +310,22 @@ Status Staging::delete_piece(uint64_t target, Changes& changes, bool is_synced) 
   return commit(changes, is_synced);
 }
 
+// Of what lies above the cursor: events that the adapter is, or was, to be given.
+Result<uint64_t> Staging::count_given(const Adapter& adapter, uint64_t through) const {
+  const uint64_t cursor = adapter.row.cursor();
+  ASSIGN_OR_RETURN(const LeftOut left_out, count_left_out(adapter, cursor, through));
+  const auto& ahead = adapter.quarantined_ahead;
+  const auto quarantined = std::distance(ahead.begin(), ahead.upper_bound(through));
+  return through - cursor - static_cast<uint64_t>(quarantined) - left_out.count;
+}
+
 // An optional adapter does not get what is deleted: a skipped record says how much.
 Status Staging::overtake(const std::string& name, uint64_t target, uint64_t target_bytes,
                          Changes& changes) {
   Adapter& adapter = adapters_.at(name);
   v1::AdapterRow& row = adapter.row;
   ASSIGN_OR_RETURN(const LeftOut left_out, count_left_out(adapter, row.cursor(), target));
-  const auto end = adapter.quarantined_ahead.upper_bound(target);
-  const auto quarantined =
-      static_cast<uint64_t>(std::distance(adapter.quarantined_ahead.begin(), end));
-  const uint64_t count = target - row.cursor() - quarantined - left_out.count;
+  ASSIGN_OR_RETURN(const uint64_t count, count_given(adapter, target));
   v1::AuditRow skipped;
   skipped.set_action("skipped");
   skipped.set_adapter(name);
@@ -335,10 +347,16 @@ Status Staging::overtake(const std::string& name, uint64_t target, uint64_t targ
     skipped.set_digest(adapter.sealed->row.digest());
     changes.writes.remove(Family::kSeals, named_key(name, adapter.sealed->batch));
     adapter.sealed.reset();
+  } else if (row.overtaken_batch() != 0 && row.cursor() < row.overtaken_last_sequence()) {
+    // Overtaken before, in its midst: more of its members are skipped now.
+    const uint64_t through = std::min(target, row.overtaken_last_sequence());
+    ASSIGN_OR_RETURN(const uint64_t more, count_given(adapter, through));
+    row.set_overtaken_skipped_count(row.overtaken_skipped_count() + more);
   }
   ignore_error(put_audit(skipped, changes.writes), "it only appends to the change");
   LOG_WARN("an optional adapter is overtaken by deletion adapter={} skipped={}", name, count);
-  adapter.quarantined_ahead.erase(adapter.quarantined_ahead.begin(), end);
+  auto& ahead = adapter.quarantined_ahead;
+  ahead.erase(ahead.begin(), ahead.upper_bound(target));
   row.set_skipped(row.skipped() + count);
   row.set_cursor(target);
   row.set_cursor_bytes(target_bytes);

@@ -108,7 +108,12 @@ Status Staging::add_adapter(const v1::AdapterSettings& settings, Changes& change
     RETURN_IF_ERROR(set_filter(name, settings.filter(), changes));
   }
   changes.adapters.insert(name);
+  ASSIGN_OR_RETURN(const uint64_t ended_count, end_earlier_quarantine(name, cursor + 1, changes));
   v1::AuditRow audit;
+  if (ended_count > 0) {
+    audit.set_detail("quarantine of an earlier adapter of this name ended, events given again: " +
+                     std::to_string(ended_count));
+  }
   audit.set_action("adapter added");
   audit.set_adapter(name);
   audit.set_reason(settings.required() ? "configuration: required" : "configuration: optional");
@@ -118,11 +123,38 @@ Status Staging::add_adapter(const v1::AdapterSettings& settings, Changes& change
   return put_audit(audit, changes.writes);
 }
 
+// What an earlier adapter of this name has in quarantine ends where the new one is given the event
+// in its stream; there it is staged still. Below its start rows stay, and are none of its own.
+Result<uint64_t> Staging::end_earlier_quarantine(const std::string& name, uint64_t start,
+                                                 Changes& changes) {
+  uint64_t count = 0;
+  Status parsed;
+  RETURN_IF_ERROR(store_->for_each(Family::kQuarantine, named_key(name, start),
+                                   [&](auto key, auto value) REQUIRES(mutex_) {
+                                     if (name_of(key) != name) return false;
+                                     v1::QuarantineRow row;
+                                     parsed = parse_row(value, "quarantine", row);
+                                     if (!parsed.ok()) return false;
+                                     changes.writes.remove(Family::kQuarantine, key);
+                                     drop_holder(name, number_of(key), row.source_ref(), changes);
+                                     ++count;
+                                     return true;
+                                   }));
+  RETURN_IF_ERROR(parsed);
+  return count;
+}
+
 // What is archived already is no longer given to anyone; what is unrouted is owed, see route_all().
 Result<uint64_t> Staging::start_cursor(const v1::AdapterSettings& settings) const {
   if (settings.start() == "now") return state_.last_sequence();
   if (settings.start() != "time") return state_.archived_through();
   ASSIGN_OR_RETURN(const int64_t start_unix_ns, parse_start_time(settings.start_time()));
+  // The start is a place among what is staged: nothing would hold back what comes until then.
+  if (start_unix_ns > options_.clock->unix_now_ns()) {
+    return invalid_argument("processor.adapters.start_time is in the future: '" +
+                            settings.start_time() + "' adapter=" + settings.name() +
+                            ": set a time that has passed, or start = \"now\"");
+  }
   uint64_t cursor = state_.archived_through();
   Status decoded;
   RETURN_IF_ERROR(
@@ -187,6 +219,8 @@ Status Staging::change_adapter(const v1::UpdateAdapterRequest& request, Changes&
       break;
     case v1::UpdateAdapterRequest::ACTION_MAKE_OPTIONAL:
       row.set_required(false);
+      // An optional adapter is owed nothing: its answer must not let go of what no other takes.
+      row.set_is_route_new(row.owed() > 0);
       break;
     case v1::UpdateAdapterRequest::ACTION_PAUSE:
       row.set_is_paused(true);
@@ -198,22 +232,20 @@ Status Staging::change_adapter(const v1::UpdateAdapterRequest& request, Changes&
   return {};
 }
 
-// Its quarantine stays: what it holds has nowhere else to be seen.
+// Its quarantine stays, see end_earlier_quarantine(): what it holds may have nowhere else to be
+// seen.
 Status Staging::remove_adapter(const std::string& name, Changes& changes) {
   RETURN_IF_ERROR(route_all(name, /*is_withdrawn=*/true));
   Status parsed;
-  const auto start = adapters_.at(name).row.start_sequence();
   RETURN_IF_ERROR(
       store_->for_each(Family::kQuarantine, named_key(name, 0), [&](auto key, auto value) {
         if (name_of(key) != name) return false;
         v1::QuarantineRow row;
         parsed = parse_row(value, "quarantine", row);
-        if (!parsed.ok()) return false;
+        if (!parsed.ok() || !row.was_owed()) return parsed.ok();
         // An adapter that gets this name later has not rejected it.
         row.set_was_owed(false);
-        if (number_of(key) < start) {
-          changes.writes.put(Family::kQuarantine, key, row);
-        }
+        changes.writes.put(Family::kQuarantine, key, row);
         return true;
       }));
   RETURN_IF_ERROR(parsed);

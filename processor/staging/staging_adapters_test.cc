@@ -123,6 +123,73 @@ TEST_F(StagingAdaptersTest, AnOvertakenBatchThatWasAppliedCountsAndTheChainGoesO
   EXPECT_EQ(header.replaces(), 0U);
 }
 
+// What is skipped of the batch the second time is not skipped either.
+TEST_F(StagingAdaptersTest, ABatchThatIsOvertakenTwiceAndWasAppliedCountsOnce) {
+  configure({{"xml", true}, {"extra", false}});
+  stage(queue_.posts(7));
+  const auto sent = seal("extra", 6);
+  options_.optional_lag_max_bytes = 0;
+  for (const uint64_t skipped : {2U, 4U}) {
+    ASSERT_TRUE(acknowledge("xml", *seal("xml", 2)).ok());
+    open();
+    EXPECT_EQ(check_accounting().adapters(0).skipped(), skipped);
+  }
+  ASSERT_TRUE(staging_->check_hello("extra", 1, sent->seal.row.digest()).ok());
+  for (int i = 0; i < 2; ++i) {
+    const auto account = check_accounting().adapters(0);
+    EXPECT_EQ(account.skipped(), 0U);
+    EXPECT_EQ(account.acknowledged(), 6U);
+    EXPECT_EQ(account.pending(), 1U);
+    open();
+  }
+}
+
+TEST_F(StagingAdaptersTest, AnAdapterThatIsAddedAgainIsGivenWhatTheEarlierOneHadRejected) {
+  configure({{"xml", true}, {"csv", true}});
+  stage(queue_.posts(4));
+  const auto batch = seal("csv");
+  ASSERT_TRUE(staging_->replace("csv", batch->seal.batch, {{2, "bad"}}, "why"));
+  ASSERT_TRUE(update("csv", v1::UpdateAdapterRequest::ACTION_REMOVE).ok());
+  EXPECT_EQ(staging_->quarantined("csv")->size(), 1U);
+  EXPECT_EQ(check_accounting().queues(0).sources(0).quarantined(), 1U);
+  configure({{"xml", true}, {"csv", true}});
+  EXPECT_TRUE(staging_->quarantined("csv")->empty());
+  EXPECT_EQ(check_accounting().queues(0).sources(0).staged(), 4U);
+  open();
+  check_accounting();
+  const auto again = seal("csv");
+  EXPECT_EQ(again->events.size(), 4U);
+  ASSERT_TRUE(acknowledge("csv", *again).ok());
+  ASSERT_TRUE(acknowledge("xml", *seal("xml")).ok());
+  EXPECT_EQ(check_accounting().queues(0).sources(0).archived(), 4U);
+  v1::ReleaseQuarantineRequest release;
+  release.set_adapter("csv");
+  release.set_all(true);
+  EXPECT_EQ(staging_->release(release, {"test", "user"}).value(), 0U);
+  open();
+  check_accounting();
+}
+
+// It is given none of it, and what has only its name does not make it quarantined for good.
+TEST_F(StagingAdaptersTest, AnAdapterThatIsAddedAgainAndStartsNowHasNoneOfTheEarlierQuarantine) {
+  configure({{"xml", true}, {"csv", true}});
+  stage(queue_.posts(4));
+  const auto batch = seal("csv");
+  ASSERT_TRUE(staging_->replace("csv", batch->seal.batch, {{2, "bad"}}, "why"));
+  ASSERT_TRUE(update("csv", v1::UpdateAdapterRequest::ACTION_REMOVE).ok());
+  auto both = settings("xml", true);
+  both.push_back(settings("csv", true).front());
+  both.back().set_start("now");
+  ASSERT_TRUE(staging_->reconcile(both));
+  check_accounting();
+  open();
+  ASSERT_TRUE(acknowledge("xml", *seal("xml")).ok());
+  EXPECT_EQ(check_accounting().queues(0).sources(0).archived(), 4U);
+  EXPECT_EQ(staging_->quarantined("csv")->size(), 1U) << "the earlier one's, as a record";
+  open();
+  EXPECT_EQ(check_accounting().queues(0).sources(0).quarantined(), 0U);
+}
+
 TEST_F(StagingAdaptersTest, UnknownAdaptersAndActionsAreRefused) {
   EXPECT_EQ(update("none", v1::UpdateAdapterRequest::ACTION_REMOVE).code(), StatusCode::kNotFound);
   configure({{"xml", true}});

@@ -100,7 +100,9 @@ Status Staging::apply_new_filter(const std::string& name) {
         auto index = index_of(number_of(key));
         status = envelope ? index.error() : envelope.error();
         if (!status.ok()) return false;
-        const bool is_out = !adapter.selector.takes(*envelope);
+        // What the adapter has in quarantine was given to it, and is counted there.
+        const bool is_out = !adapter.quarantined_ahead.contains(number_of(key)) &&
+                            !adapter.selector.takes(*envelope);
         ahead.count += is_out ? 1 : 0;
         ahead.bytes += is_out ? index->size : 0;
         const uint64_t before = index->left_out;

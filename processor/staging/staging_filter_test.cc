@@ -158,6 +158,30 @@ TEST_F(StagingFilterTest, AChangedFilterHoldsForWhatWasNotGivenYetAndIsReported)
   check_accounting();
 }
 
+TEST_F(StagingFilterTest, AChangedFilterDoesNotCountWhatIsInQuarantineOnceMore) {
+  reconcile({adapter("all", true), adapter("some", true, {"a"})});
+  stage_rooms("abaa");
+  const auto batch = seal("some");
+  ASSERT_EQ(members(*batch), (std::vector<uint64_t>{1, 3, 4}));
+  ASSERT_TRUE(staging_->replace("some", batch->seal.batch, {{3, "bad"}}, "why"));
+  reconcile({adapter("all", true), adapter("some", true, {"b"})});
+  EXPECT_EQ(account("some").filtered(), 2U);
+  EXPECT_EQ(staging_->pending("some")->event_count, 1U);
+  open();
+  EXPECT_EQ(account("some").quarantined(), 1U);
+  const auto rest = seal("some");
+  EXPECT_EQ(members(*rest), (std::vector<uint64_t>{2}));
+  ASSERT_TRUE(acknowledge("some", *rest).ok());
+  EXPECT_EQ(staging_->pending("some")->event_count, 0U);
+  stage_rooms("b");
+  EXPECT_EQ(staging_->pending("some")->event_count, 1U);
+  EXPECT_EQ(account("some").pending(), 1U);
+  ASSERT_TRUE(acknowledge("all", *seal("all")).ok());
+  const auto source = check_accounting().queues(0).sources(0);
+  EXPECT_EQ(source.archived(), 3U);
+  EXPECT_EQ(source.quarantined(), 1U);
+}
+
 TEST_F(StagingFilterTest, APlaceOfARemovedFilterMeansNothingToTheNext) {
   reconcile({adapter("all", true), adapter("old", false, {"a"})});
   stage_rooms("ab");
@@ -221,6 +245,19 @@ TEST_F(StagingFilterTest, ANewAdapterStartsNowOrAtATime) {
   time.set_start_time("yesterday");
   EXPECT_EQ(staging_->reconcile({adapter("all", true), now, time}).error().code(),
             StatusCode::kInvalidArgument);
+}
+
+// Nothing would hold back what comes until then.
+TEST_F(StagingFilterTest, AStartInTheFutureIsRefused) {
+  auto time = adapter("time", true);
+  time.set_start("time");
+  time.set_start_time("2026-01-01T00:00:01Z");
+  const auto refused = staging_->reconcile({time});
+  EXPECT_EQ(refused.error().code(), StatusCode::kInvalidArgument);
+  EXPECT_NE(refused.error().message().find("in the future"), std::string::npos);
+  EXPECT_TRUE(staging_->adapters().empty());
+  clock_.advance(std::chrono::seconds(1));
+  reconcile({time});
 }
 
 TEST_F(StagingFilterTest, WhatCameBeforeTheOnlyRequiredAdapterStartedIsUnrouted) {

@@ -140,6 +140,20 @@ Result<std::vector<std::string>> Staging::load_bodies(const std::string& name,
   return std::vector<std::string>{std::move(*row.mutable_stored_event())};
 }
 
+// Above the archive's front: the event is staged again when no adapter has it in quarantine.
+void Staging::drop_holder(const std::string& name, uint64_t sequence, uint32_t source_ref,
+                          Changes& changes) {
+  const auto holders = quarantined_.find(sequence);
+  if (holders == quarantined_.end()) return;
+  holders->second.erase(name);
+  if (!holders->second.empty()) return;
+  quarantined_.erase(holders);
+  v1::SourceCounters& counters = sources_.at(source_ref);
+  counters.set_quarantined(counters.quarantined() - 1);
+  counters.set_staged(counters.staged() + 1);
+  changes.sources.insert(source_ref);
+}
+
 // The event leaves the quarantine of this adapter. What it counts as from now on depends on whether
 // the archive's front has passed it, and on who else has it in quarantine.
 Status Staging::settle_release(const std::string& name, Adapter& adapter, Changes& changes) {
@@ -150,13 +164,8 @@ Status Staging::settle_release(const std::string& name, Adapter& adapter, Change
   adapter.released.erase(sequence);
   adapter.row.set_quarantined(adapter.row.quarantined() - 1);
   v1::SourceCounters& counters = sources_.at(row.source_ref());
-  const auto holders = quarantined_.find(sequence);
-  if (holders != quarantined_.end()) {
-    holders->second.erase(name);
-    if (!holders->second.empty()) return {};
-    quarantined_.erase(holders);
-    counters.set_quarantined(counters.quarantined() - 1);
-    counters.set_staged(counters.staged() + 1);
+  if (quarantined_.contains(sequence)) {
+    drop_holder(name, sequence, row.source_ref(), changes);
   } else if (row.is_final()) {
     const auto finals = final_counts_.find(sequence);
     if (finals != final_counts_.end() && --finals->second > 0) return {};

@@ -65,6 +65,8 @@ Status Staging::route_all(const std::string& name, bool is_withdrawn) {
     if (from != 0) {
       ASSIGN_OR_RETURN(from, route_some(name, from, is_withdrawn, changes));
     }
+    // A plan of what is owed no more would name the batch it replaces in one of others.
+    if (row.owed() == 0) row.clear_owed_plan();
     // A removal that is cut off leaves the adapter, and what it is owed.
     if (from == 0 || is_withdrawn) row.set_is_route_new(is_withdrawn);
     FAULT_POINT("processor.owed_before_stored");
@@ -107,6 +109,9 @@ Status Staging::route_one(const std::string& name, uint64_t sequence, v1::KeptRo
   Adapter& adapter = adapters_.at(name);
   v1::AdapterRow& owner = adapter.row;
   if (has_name(row.answered_by(), name)) return {};
+  if (has_name(row.had_by(), name)) {
+    return reroute_had(name, sequence, std::move(row), is_withdrawn, changes);
+  }
   ASSIGN_OR_RETURN(const OpenedEvent event, open_event(row.stored_event()));
   const bool is_before_start = sequence < owner.start_sequence();
   const bool may_have_had_it = !is_before_start && sequence <= owner.not_owed_through();
@@ -136,6 +141,17 @@ Status Staging::route_one(const std::string& name, uint64_t sequence, v1::KeptRo
   }
   const bool is_answered = row.owed_to().empty() && !row.answered_by().empty();
   if (is_answered) return leave_unrouted(sequence, std::move(row), changes);
+  changes.writes.put(Family::kUnrouted, number_key(sequence), row);
+  return {};
+}
+
+// It was under way to the adapter when that was made optional.
+Status Staging::reroute_had(const std::string& name, uint64_t sequence, v1::KeptRow row,
+                            bool is_withdrawn, Changes& changes) {
+  if (!is_withdrawn && !adapters_.at(name).row.required()) return {};
+  if (!is_withdrawn) return note_answer(name, sequence, std::move(row), changes);
+  // One that gets this name later has not had it.
+  remove_name(*row.mutable_had_by(), name);
   changes.writes.put(Family::kUnrouted, number_key(sequence), row);
   return {};
 }
@@ -238,18 +254,27 @@ Result<std::vector<std::string>> Staging::load_owed(const v1::SealRow& seal,
   return events;
 }
 
+// The adapter has answered, and is waited for no more. What only an optional one has had stays.
+Status Staging::settle_row(const std::string& name, uint64_t sequence, v1::KeptRow row,
+                           Changes& changes) {
+  remove_name(*row.mutable_owed_to(), name);
+  if (adapters_.at(name).row.required()) {
+    row.add_answered_by(name);
+  } else {
+    row.add_had_by(name);
+  }
+  const bool is_answered = row.owed_to().empty() && !row.answered_by().empty();
+  if (is_answered) return leave_unrouted(sequence, std::move(row), changes);
+  changes.writes.put(Family::kUnrouted, number_key(sequence), row);
+  return {};
+}
+
 Status Staging::settle_owed(const std::string& name, Adapter& adapter, Changes& changes) {
   const v1::SealRow& seal = adapter.sealed->row;
   v1::AdapterRow& owner = adapter.row;
   for (const uint64_t sequence : members_of(seal)) {
     ASSIGN_OR_RETURN(v1::KeptRow row, load_unrouted(sequence));
-    remove_name(*row.mutable_owed_to(), name);
-    row.add_answered_by(name);
-    if (row.owed_to().empty()) {
-      RETURN_IF_ERROR(leave_unrouted(sequence, std::move(row), changes));
-    } else {
-      changes.writes.put(Family::kUnrouted, number_key(sequence), row);
-    }
+    RETURN_IF_ERROR(settle_row(name, sequence, std::move(row), changes));
   }
   owner.set_owed(owner.owed() - seal.event_count());
   owner.set_newest_acked(std::max(seal.late_below(), last_of(seal)));
@@ -258,7 +283,8 @@ Status Staging::settle_owed(const std::string& name, Adapter& adapter, Changes& 
   return {};
 }
 
-// Quarantined for good: the archive's front has passed it, and the adapter is required.
+// The archive's front has passed it: quarantined for good, unless the adapter was made optional
+// while it was under way.
 Status Staging::quarantine_owed(const std::string& name, Adapter& adapter, uint64_t batch,
                                 const Rejected& rejected, Changes& changes) {
   const uint64_t sequence = rejected.sequence;
@@ -269,10 +295,10 @@ Status Staging::quarantine_owed(const std::string& name, Adapter& adapter, uint6
   quarantined.set_since_unix_ns(options_.clock->unix_now_ns());
   quarantined.set_stored_event(row.stored_event());
   quarantined.set_source_ref(row.source_ref());
-  quarantined.set_is_final(true);
+  quarantined.set_is_final(adapter.row.required());
   quarantined.set_was_owed(true);
   changes.writes.put(Family::kQuarantine, named_key(name, sequence), quarantined);
-  if (++final_counts_[sequence] == 1) {
+  if (quarantined.is_final() && ++final_counts_[sequence] == 1) {
     v1::SourceCounters& counters = sources_.at(row.source_ref());
     counters.set_staged(counters.staged() - 1);
     counters.set_quarantined(counters.quarantined() + 1);
@@ -280,11 +306,7 @@ Status Staging::quarantine_owed(const std::string& name, Adapter& adapter, uint6
   }
   adapter.row.set_owed(adapter.row.owed() - 1);
   adapter.row.set_quarantined(adapter.row.quarantined() + 1);
-  remove_name(*row.mutable_owed_to(), name);
-  row.add_answered_by(name);
-  if (row.owed_to().empty()) return leave_unrouted(sequence, std::move(row), changes);
-  changes.writes.put(Family::kUnrouted, number_key(sequence), row);
-  return {};
+  return settle_row(name, sequence, std::move(row), changes);
 }
 
 }  // namespace verbatim::processor

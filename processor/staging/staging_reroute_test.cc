@@ -35,6 +35,12 @@ class StagingRerouteTest : public StagingFixture {
     const auto sentences = staging_->reconcile(settings);
     ASSERT_TRUE(sentences) << sentences.error().to_string();
   }
+  void update(const std::string& name, v1::UpdateAdapterRequest::Action action) {
+    v1::UpdateAdapterRequest request;
+    request.set_adapter(name);
+    request.set_action(action);
+    ASSERT_TRUE(staging_->update_adapter(request, {"peer", "user"}).ok());
+  }
   void stage_rooms(const std::string& rooms) {
     std::vector<v1::QueueMessage> messages;
     for (const char room : rooms) messages.push_back(queue_.post(std::string(1, room)));
@@ -220,6 +226,78 @@ TEST_F(StagingRerouteTest, AnOptionalAdapterThatBecomesRequiredIsNotGivenThemTwi
   EXPECT_EQ(late_count(*batch), 3U);
   ASSERT_TRUE(acknowledge("extra", *batch).ok());
   expect_states(8, 0, 0);
+}
+
+TEST_F(StagingRerouteTest, OnceMadeOptionalAnAdapterIsOwedNothing) {
+  reconcile({adapter("some", true, {"b"}), adapter("rest", true, {"a"})});
+  ASSERT_TRUE(has_owed("rest"));
+  update("rest", v1::UpdateAdapterRequest::ACTION_MAKE_OPTIONAL);
+  EXPECT_FALSE(has_owed("rest"));
+  EXPECT_EQ(seal("rest"), nullptr);
+  expect_states(3, 0, 3);
+  open();
+  expect_states(3, 0, 3);
+  update("rest", v1::UpdateAdapterRequest::ACTION_MAKE_REQUIRED);
+  ASSERT_TRUE(acknowledge("rest", *seal("rest")).ok());
+  expect_states(6, 0, 0);
+}
+
+// A batch that is under way cannot be taken back; its answer lets go of nothing.
+TEST_F(StagingRerouteTest, WhatIsUnderWayToAnAdapterThatIsMadeOptionalStaysUnrouted) {
+  reconcile({adapter("some", true, {"b"}), adapter("rest", true, {"a"})});
+  const auto batch = seal("rest", 2);
+  ASSERT_EQ(members(*batch), (Sequences{1, 3}));
+  update("rest", v1::UpdateAdapterRequest::ACTION_MAKE_OPTIONAL);
+  open();
+  ASSERT_TRUE(acknowledge("rest", *batch).ok());
+  expect_states(3, 0, 3);
+  EXPECT_FALSE(has_owed("rest"));
+  open();
+  expect_states(3, 0, 3);
+  // It has had two of them, and as a required one it counts.
+  update("rest", v1::UpdateAdapterRequest::ACTION_MAKE_REQUIRED);
+  expect_states(5, 0, 1);
+  const auto other = seal("rest");
+  EXPECT_EQ(members(*other), (Sequences{5}));
+  ASSERT_TRUE(acknowledge("rest", *other).ok());
+  expect_states(6, 0, 0);
+}
+
+TEST_F(StagingRerouteTest, WhatAnAdapterThatIsMadeOptionalRejectsStaysUnrouted) {
+  reconcile({adapter("some", true, {"b"}), adapter("rest", true, {"a"})});
+  const auto batch = seal("rest", 2);
+  update("rest", v1::UpdateAdapterRequest::ACTION_MAKE_OPTIONAL);
+  ASSERT_TRUE(staging_->replace("rest", batch->seal.batch, {{3, "bad"}}, "bad"));
+  expect_states(3, 0, 3);
+  EXPECT_EQ(staging_->quarantined("rest")->size(), 1U);
+  ASSERT_TRUE(acknowledge("rest", *seal("rest")).ok());
+  expect_states(3, 0, 3);
+  open();
+  v1::ReleaseQuarantineRequest request;
+  request.set_adapter("rest");
+  request.set_all(true);
+  ASSERT_EQ(staging_->release(request, {"peer", "user"}).value(), 1U);
+  ASSERT_TRUE(acknowledge("rest", *seal("rest")).ok());
+  expect_states(3, 0, 3);
+  reconcile({adapter("some", true, {"b"}), adapter("new", true, {"a"})});
+  EXPECT_EQ(members(*seal("new")), (Sequences{1, 3, 5}));
+}
+
+// It may lie above the start of the adapter, and is none of the next one's.
+TEST_F(StagingRerouteTest, WhatARemovedAdapterWasOwedAndRejectedIsNotOfTheNextOfItsName) {
+  reconcile({adapter("some", true, {"a", "b"})});
+  const auto batch = seal("some");
+  ASSERT_TRUE(staging_->replace("some", batch->seal.batch, {{1, "bad"}}, "bad"));
+  ASSERT_TRUE(acknowledge("some", *seal("some")).ok());
+  expect_states(5, 1, 0);
+  update("some", v1::UpdateAdapterRequest::ACTION_REMOVE);
+  reconcile({adapter("some", true, {"a", "b"})});
+  v1::ReleaseQuarantineRequest request;
+  request.set_adapter("some");
+  request.set_all(true);
+  EXPECT_EQ(staging_->release(request, {"peer", "user"}).value(), 0U);
+  open();
+  expect_states(5, 1, 0);
 }
 
 TEST_F(StagingRerouteTest, ManyAreOwedInSeveralWritesAndGivenInBoundedBatches) {

@@ -66,7 +66,8 @@ Result<Pending> Staging::pending(const std::string& name) const {
 Result<SealOutcome> Staging::seal(const std::string& name, const BatchLimits& limits) {
   BatchLimits bounded = limits;
   while (true) {
-    if (limits.run_interval.count() > 0 && !limits.is_replay) {
+    // A plan is kept until its last member is given, so none is made of an interval that is open.
+    if (limits.run_interval.count() > 0 && !limits.is_replay && !limits.is_behind_only) {
       RETURN_IF_ERROR(plan_interval(name, bounded));
       FAULT_POINT("processor.interval_planned_before_seal");
     }
@@ -106,7 +107,12 @@ Result<SealOutcome> Staging::seal_once(const std::string& name, const BatchLimit
     // An older instance of the adapter may not understand what a newer one has rejected.
     const bool is_other = plan.members.empty() || plan.schema_revision > limits.schema_revision;
     if (is_other && !limits.is_replay && !is_owed) {
-      ASSIGN_OR_RETURN(plan, draft(*adapter, limits));
+      const bool is_too_new = !plan.members.empty();
+      plan = Draft();
+      plan.is_adapter_too_old = is_too_new && limits.is_behind_only;
+      if (!limits.is_behind_only) {
+        ASSIGN_OR_RETURN(plan, draft(*adapter, limits));
+      }
     }
   }
   SealOutcome outcome;

@@ -45,13 +45,16 @@ struct BatchLimits {
   uint64_t max_bytes = 64ULL << 20;
   // Only what a replay has left; else everything but that.
   bool is_replay = false;
+  // Only what the cursor has passed (owed, released): nothing of what comes is due yet.
+  bool is_behind_only = false;
   // Of the serialised header: half of what the SDK takes. A single event's may be larger.
   uint64_t header_max_bytes = 32ULL << 20;
   // The newest schema revision that the adapter understands.
   int32_t schema_revision = v1::SCHEMA_REVISION_CURRENT;
   // For BatchHeader.reason.
   std::string reason = "count";
-  // Not 0: a batch holds events of one run interval only, which the caller knows to be over.
+  // Not 0: a batch holds events of one run interval only, which the caller knows to be over, unless
+  // it asks for what is behind only.
   std::chrono::nanoseconds run_interval{0};
 };
 
