@@ -170,6 +170,8 @@ std::vector<uint64_t> QueueCore::held_of(const NamedQueue& queue, const Demand& 
     }
   }
   std::sort(held.begin(), held.end());
+  // A lease may be named twice.
+  held.erase(std::unique(held.begin(), held.end()), held.end());
   return held;
 }
 
