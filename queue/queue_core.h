@@ -211,7 +211,7 @@ class QueueCore {
 
   // --- requests ---
   void take(Request request, std::string_view body);
-  // False: no room in the open group, try again later.
+  void refuse_unread(const std::string& peer, uint64_t request_id, v1::Refused refusal);
   bool is_of_stranger(const Request& request);
   bool dispatch(Request& request);
   void run_waiting();
@@ -342,6 +342,7 @@ class QueueCore {
   base::FileSystem& file_system_;
   base::Clock& clock_;
   const CoreOptions options_;
+  size_t put_max_count_ = 0;  // messages of one put: so many empty ones fit into a unit
   const std::string instance_;
   std::unique_ptr<QueueStore> store_;
   Status fatal_;
