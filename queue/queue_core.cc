@@ -165,6 +165,7 @@ void QueueCore::refuse_unread(const std::string& peer, uint64_t request_id, v1::
 }
 
 void QueueCore::handle(const std::string& peer, std::string_view frame, const std::string& user) {
+  if (!fatal_.ok()) return;
   const auto body = base::frame_body(frame);
   if (!body) return handle_garbage(peer, 0);
   Request request{.peer = peer, .user = user};
@@ -260,7 +261,7 @@ bool QueueCore::dispatch(Request& request) {
 }
 
 void QueueCore::run_waiting() {
-  while (!waiting_.empty()) {
+  while (!waiting_.empty() && fatal_.ok()) {
     Request request = std::move(waiting_.front());
     waiting_.pop_front();
     if (is_of_stranger(request)) {
@@ -270,6 +271,7 @@ void QueueCore::run_waiting() {
       return;
     }
   }
+  if (!fatal_.ok()) return;
   end_poison();
   serve_all();
 }
@@ -322,6 +324,7 @@ bool QueueCore::fail(const Status& status) {
 // --- groups and replies ---
 
 std::unique_ptr<LogGroup> QueueCore::seal() {
+  if (!fatal_.ok()) return nullptr;
   auto group = log().seal();
   if (!group) return nullptr;
   behind_flight_ = std::exchange(behind_open_, {});
@@ -342,12 +345,12 @@ void QueueCore::group_done(const LogGroup& group) {
 }
 
 Status QueueCore::commit_group() {
-  while (log().is_group_open()) {
+  while (log().is_group_open() && fatal_.ok()) {
     auto group = seal();
     RETURN_IF_ERROR(log().write(*group));
     group_done(*group);
   }
-  return {};
+  return fatal_;
 }
 
 void QueueCore::reply(const Request& request, v1::QueueFrame frame, uint64_t lease_id) {
@@ -358,7 +361,7 @@ void QueueCore::reply(const Request& request, v1::QueueFrame frame, uint64_t lea
 }
 
 void QueueCore::hold_reply(HeldReply held) {
-  if (log().is_group_open()) {
+  if (log().is_group_open() || !fatal_.ok()) {
     behind_open_.push_back(std::move(held));
   } else {
     behind_flight_.push_back(std::move(held));
@@ -401,6 +404,7 @@ bool QueueCore::is_deaf(std::chrono::nanoseconds now) {
 }
 
 void QueueCore::tick() {
+  if (!fatal_.ok()) return;
   const auto now = clock_.monotonic();
   const uint64_t sync_count = log().stats().sync_count;
   if (now < next_tick_ && sync_count == ticked_sync_count_) return;
@@ -423,7 +427,7 @@ void QueueCore::tick() {
   retry_journal_commits();
   end_poison();
   run_transfers();
-  serve_all();
+  if (fatal_.ok()) serve_all();
 }
 
 void QueueCore::verify_some() {

@@ -11,6 +11,8 @@
 //    bounded too.
 // I5 A message ends by a commit, a move or a destruction that an operator has confirmed; nothing
 //    else takes it away.
+// I6 Once a read of the log has failed the open group may hold half of a unit: it is never written,
+//    what waits behind it is never answered, and nothing is taken any more.
 //
 // Threads: one; only Log::write may run elsewhere.
 #pragma once
@@ -97,12 +99,14 @@ class QueueCore {
   bool is_full_of_requests() const { return !waiting_.empty(); }
   Log& log() { return store_->log(); }
   const QueueStore& store() const { return *store_; }
-  // Closes the open group, if there is one and none is in flight; the replies behind it wait.
+  // Closes the open group, if there is one and none is in flight; the replies behind it wait. Null
+  // once a read has failed: see fatal().
   std::unique_ptr<LogGroup> seal();
   std::unique_ptr<LogGroup> seal_mark();
   // The group is synced: its replies may leave.
   void group_done(const LogGroup& group);
-  // seal, write and group_done at once.
+  // seal, write and group_done at once. Errors: those of Log::write; fatal(), and then nothing is
+  // written.
   Status commit_group();
 
   std::vector<Outgoing> take_outgoing();
@@ -114,7 +118,7 @@ class QueueCore {
   // From now on puts and receives are refused; what is in the log is finished as ever.
   void start_stopping();
 
-  // A read of the log failed: the service must end.
+  // A read of the log failed: the service must end, see I6.
   const Status& fatal() const { return fatal_; }
   // Reads a piece of what the start has taken from summaries, and checks it; for times with nothing
   // else to do. Damage is an alarm: what is whole goes on being delivered.
@@ -213,6 +217,7 @@ class QueueCore {
   void take(Request request, std::string_view body);
   void refuse_unread(const std::string& peer, uint64_t request_id, v1::Refused refusal);
   bool is_of_stranger(const Request& request);
+  // False: no room in the open group, try again later.
   bool dispatch(Request& request);
   void run_waiting();
   bool is_deaf(std::chrono::nanoseconds now);
