@@ -333,7 +333,8 @@ class QueueCore {
   void finish_transfer(Transfer& transfer, std::string error);
   void finish_deletion(Transfer& transfer);
   Status check_holds(const Transfer& transfer, const NamedQueue& from) const;
-  bool call_off_deletion(NamedQueue& queue);
+  Status check_transfer(const Transfer& transfer, const NamedQueue& from) const;
+  bool call_off_deletion(NamedQueue& queue, std::string_view why);
   NamedQueue* target_of(const Transfer& transfer, NamedQueue& from, const StoredMessage& stored);
   void start_deletion(NamedQueue& queue);
   Result<bool> matches(const NamedQueue& queue, uint64_t lookup_id,
