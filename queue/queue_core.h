@@ -167,7 +167,7 @@ class QueueCore {
     size_t left_count = 0;
     std::chrono::nanoseconds until{};
     uint64_t push_request_id = 0;  // of the subscription that it was pushed to
-    bool is_committing = false;    // its commit waits for the journal
+    int waiting_commit_count = 0;  // commits of it that wait for the journal
     bool is_untried = false;       // when it ends, its messages count as not tried
   };
   struct Request {

@@ -316,7 +316,7 @@ bool QueueCore::on_commit(Request& request) {
   std::vector<uint64_t> wanted = wanted_of(*leased, settle.lookup_ids());
   while (!wanted.empty()) {
     if (is_journal_full(queue)) {
-      leased->lease->is_committing = true;
+      ++leased->lease->waiting_commit_count;
       waiting_for_journal_.push_back(std::move(request));
       return true;
     }

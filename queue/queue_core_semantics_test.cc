@@ -343,6 +343,38 @@ TEST_F(QueueSemanticsTest, AJournalAtItsQuotaMakesCommitsWaitUntilItIsTrimmed) {
   EXPECT_EQ(info("events;journal").depth(), 1);
 }
 
+// It was renewed for good, and its order key was never given out again.
+TEST_F(QueueSemanticsTest, ALeaseWhosePartialCommitHadToWaitExpiresAfterIt) {
+  v1::QueueSettings settings;
+  settings.set_has_journal(true);
+  settings.set_journal_quota_bytes(500);
+  configure(settings);
+  ASSERT_TRUE(
+      put({{std::string(1'000, 'a'), "1"}, {"b", "2"}, {"c", "3"}, {"d", "4"}}).has_put_reply());
+  const auto lease = receive("events", "c", 4);
+  ASSERT_EQ(lease.messages_size(), 4);
+  const auto commit_part = [&](uint64_t lookup_id) {
+    v1::QueueFrame frame;
+    frame.mutable_commit()->set_queue("events");
+    frame.mutable_commit()->set_lease_id(lease.lease_id());
+    frame.mutable_commit()->add_lookup_ids(lookup_id);
+    return ask("c", frame);
+  };
+  ASSERT_EQ(commit_part(1).size(), 1u) << "it fills the journal";
+  for (const uint64_t id : {uint64_t{2}, uint64_t{3}}) EXPECT_TRUE(commit_part(id).empty()) << id;
+  pass(seconds(20));
+  EXPECT_EQ(info("events").leased_count(), 3) << "who waits for us keeps the lease";
+  v1::TrimJournalRequest trim;
+  trim.set_queue("events");
+  trim.set_up_to_lookup_id(100);
+  ASSERT_TRUE(core_->trim_journal(trim).has_value());
+  EXPECT_EQ(pass(milliseconds(100)).size(), 2u);
+  EXPECT_EQ(info("events").leased_count(), 1);
+  pass(seconds(400));
+  EXPECT_EQ(info("events").leased_count(), 0);
+  EXPECT_EQ(info("events").depth(), 1);
+}
+
 TEST_F(QueueSemanticsTest, OneConsumerOfAnExclusiveQueueIsActiveAndTheNextTakesOver) {
   v1::QueueSettings settings;
   settings.set_consumer_mode(v1::QueueSettings::CONSUMER_MODE_EXCLUSIVE);
