@@ -318,6 +318,7 @@ class QueueCore {
   int64_t oldest_age_ms(const NamedQueue& queue) const;
   void fill_log(v1::LogInfo& info) const;
   void fill_service(v1::ServiceQuota& quota) const;
+  std::string what_waits_to_copy() const;
   void queue_alarms(const NamedQueue& queue, std::vector<base::AlarmCondition>& alarms) const;
   Status fill_message_info(const NamedQueue& queue, uint64_t lookup_id, v1::MessageInfo& info);
 
