@@ -10,6 +10,9 @@
 namespace verbatim::queue {
 namespace {
 
+// Views that are kept for the next put.
+constexpr size_t kKeptMaxCount = 4'096;
+
 using google::protobuf::internal::WireFormatLite;
 using google::protobuf::io::CodedInputStream;
 
@@ -55,14 +58,41 @@ bool read_part(CodedInputStream& in, const ReadField& read_field) {
   return true;
 }
 
-bool read_acknowledge(CodedInputStream& in, PutMessageView& message) {
-  std::string_view bytes;
-  v1::AcknowledgementRequest wanted;
-  if (!read_bytes(in, bytes)) return false;
-  if (!wanted.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return false;
-  if (!message.acknowledge) message.acknowledge.emplace();
-  message.acknowledge->MergeFrom(wanted);
+bool read_flag(CodedInputStream& in, bool& flag) {
+  uint64_t value = 0;
+  if (!in.ReadVarint64(&value)) return false;
+  flag = value != 0;
   return true;
+}
+
+// By hand: protobuf keeps what it does not know, at many times its size.
+bool read_acknowledge_field(CodedInputStream& in, uint32_t tag,
+                            v1::AcknowledgementRequest& wanted) {
+  using Fields = v1::AcknowledgementRequest;
+  std::string_view queue;
+  bool flag = false;
+  switch (tag) {
+    case bytes_tag(Fields::kQueueFieldNumber):
+      if (!read_text(in, queue)) return false;
+      wanted.set_queue(std::string(queue));
+      return true;
+    case varint_tag(Fields::kOnReachedFieldNumber):
+      if (!read_flag(in, flag)) return false;
+      wanted.set_on_reached(flag);
+      return true;
+    case varint_tag(Fields::kOnConsumedFieldNumber):
+      if (!read_flag(in, flag)) return false;
+      wanted.set_on_consumed(flag);
+      return true;
+    default:
+      return WireFormatLite::SkipField(&in, tag);
+  }
+}
+
+bool read_acknowledge(CodedInputStream& in, PutMessageView& message) {
+  if (!message.acknowledge) message.acknowledge.emplace();
+  return read_part(
+      in, [&](uint32_t tag) { return read_acknowledge_field(in, tag, *message.acknowledge); });
 }
 
 bool read_message_field(CodedInputStream& in, uint32_t tag, PutMessageView& message) {
@@ -91,7 +121,7 @@ bool read_message_field(CodedInputStream& in, uint32_t tag, PutMessageView& mess
   }
 }
 
-bool read_put_field(CodedInputStream& in, uint32_t tag, PutView& put) {
+bool read_put_field(CodedInputStream& in, uint32_t tag, size_t message_max_count, PutView& put) {
   using Fields = v1::Put;
   switch (tag) {
     case bytes_tag(Fields::kQueueFieldNumber):
@@ -103,6 +133,7 @@ bool read_put_field(CodedInputStream& in, uint32_t tag, PutView& put) {
     case varint_tag(Fields::kFirstSequenceFieldNumber):
       return in.ReadVarint64(&put.first_sequence);
     case bytes_tag(Fields::kMessagesFieldNumber): {
+      if (++put.message_count > message_max_count) return WireFormatLite::SkipField(&in, tag);
       PutMessageView& message = put.messages.emplace_back();
       return read_part(in, [&](uint32_t inner) { return read_message_field(in, inner, message); });
     }
@@ -111,33 +142,61 @@ bool read_put_field(CodedInputStream& in, uint32_t tag, PutView& put) {
   }
 }
 
-bool is_request_field(uint32_t tag) {
-  const int number = WireFormatLite::GetTagFieldNumber(tag);
-  return v1::QueueFrame::descriptor()->FindFieldByNumber(number) != nullptr;
+// One of the kinds of v1::QueueFrame.
+bool is_kind(uint32_t tag) {
+  const auto* field =
+      v1::QueueFrame::descriptor()->FindFieldByNumber(WireFormatLite::GetTagFieldNumber(tag));
+  return field != nullptr && field->containing_oneof() != nullptr;
+}
+
+bool is_answer(uint32_t tag) {
+  return is_kind(tag) &&
+         WireFormatLite::GetTagFieldNumber(tag) >= v1::QueueFrame::kHelloReplyFieldNumber;
+}
+
+bool is_put(uint32_t tag) {
+  return WireFormatLite::GetTagFieldNumber(tag) == v1::QueueFrame::kPutFieldNumber;
+}
+
+// Looks for what is not read as a request, over all fields of the frame from where `in` stands.
+PutRead look_at_rest(CodedInputStream& in, uint32_t tag) {
+  for (; tag != 0; tag = in.ReadTag()) {
+    if (is_put(tag) || is_answer(tag)) return PutRead::kUnreadable;
+    if (!WireFormatLite::SkipField(&in, tag)) break;
+  }
+  return PutRead::kOther;
 }
 
 }  // namespace
 
-bool read_put(std::string_view body, PutView& put) {
+PutRead read_put(std::string_view body, size_t message_max_count, PutView& put) {
   std::vector<PutMessageView> messages = std::move(put.messages);
   messages.clear();
+  if (messages.capacity() > kKeptMaxCount) messages = std::vector<PutMessageView>();
   put = PutView();
   put.messages = std::move(messages);
   CodedInputStream in(reinterpret_cast<const uint8_t*>(body.data()), static_cast<int>(body.size()));
-  bool has_put = false;
   const auto limit = in.PushLimit(static_cast<int>(body.size()));
-  const bool is_read = read_fields(in, [&](uint32_t tag) {
+  bool has_put = false;
+  while (const uint32_t tag = in.ReadTag()) {
+    bool is_read = false;
     if (tag == varint_tag(v1::QueueFrame::kRequestIdFieldNumber)) {
-      return in.ReadVarint64(&put.request_id);
-    }
-    if (tag == bytes_tag(v1::QueueFrame::kPutFieldNumber) && !has_put) {
+      is_read = in.ReadVarint64(&put.request_id);
+    } else if (tag == bytes_tag(v1::QueueFrame::kPutFieldNumber) && !has_put) {
       has_put = true;
-      return read_part(in, [&](uint32_t inner) { return read_put_field(in, inner, put); });
+      is_read = read_part(
+          in, [&](uint32_t inner) { return read_put_field(in, inner, message_max_count, put); });
+    } else if (!is_kind(tag)) {
+      is_read = WireFormatLite::SkipField(&in, tag);
+    } else {
+      return has_put ? PutRead::kUnreadable : look_at_rest(in, tag);
     }
-    return !is_request_field(tag) && WireFormatLite::SkipField(&in, tag);
-  });
+    if (!is_read) return has_put ? PutRead::kUnreadable : PutRead::kOther;
+  }
+  const bool is_whole = in.ConsumedEntireMessage();
   in.PopLimit(limit);
-  return is_read && has_put;
+  if (!has_put) return PutRead::kOther;
+  return is_whole ? PutRead::kPut : PutRead::kUnreadable;
 }
 
 }  // namespace verbatim::queue

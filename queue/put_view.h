@@ -33,11 +33,20 @@ struct PutView {
   uint64_t epoch = 0;
   uint64_t first_sequence = 0;
   std::vector<PutMessageView> messages;
+  // Of the frame; those beyond what was asked for are counted and no more.
+  size_t message_count = 0;
+};
+
+enum class PutRead {
+  kPut,         // a put and nothing else
+  kUnreadable,  // a put that cannot be read, one beside another request, or an answer
+  kOther,       // no put is in it
 };
 
 // Reads the body of a frame (base::frame_body) into `put`, whose memory is used again; its views
-// are valid as long as the bytes. False: this is not a put, or not one that can be read; `put` is
-// then of no use. A frame with more than one request in it is not read.
-bool read_put(std::string_view body, PutView& put);
+// are valid as long as the bytes. Where it is not a put, or not one that can be read, `put` is
+// then of no use but for the request's id, where that stood before what is wrong. No more than
+// `message_max_count` messages take memory, whatever the frame says.
+PutRead read_put(std::string_view body, size_t message_max_count, PutView& put);
 
 }  // namespace verbatim::queue

@@ -7,6 +7,8 @@
 namespace verbatim::queue {
 namespace {
 
+constexpr size_t kMany = 1'000;
+
 v1::QueueFrame full_put() {
   v1::QueueFrame frame;
   frame.set_request_id(7);
@@ -34,7 +36,7 @@ v1::QueueFrame full_put() {
 TEST(PutView, ShowsEveryFieldThatProtobufHasWritten) {
   const std::string bytes = full_put().SerializeAsString();
   PutView view;
-  ASSERT_TRUE(read_put(bytes, view));
+  ASSERT_EQ(read_put(bytes, kMany, view), PutRead::kPut);
   EXPECT_EQ(view.request_id, 7u);
   EXPECT_EQ(view.queue, "events");
   EXPECT_EQ(view.producer, "p");
@@ -58,12 +60,12 @@ TEST(PutView, ShowsEveryFieldThatProtobufHasWritten) {
 
 TEST(PutView, NothingOfAnEarlierPutIsLeft) {
   PutView view;
-  ASSERT_TRUE(read_put(full_put().SerializeAsString(), view));
+  ASSERT_EQ(read_put(full_put().SerializeAsString(), kMany, view), PutRead::kPut);
   v1::QueueFrame frame;
   frame.set_request_id(8);
   frame.mutable_put()->add_messages()->set_body("b");
   const std::string bytes = frame.SerializeAsString();
-  ASSERT_TRUE(read_put(bytes, view));
+  ASSERT_EQ(read_put(bytes, kMany, view), PutRead::kPut);
   EXPECT_EQ(view.queue, "");
   EXPECT_EQ(view.epoch, 0u);
   ASSERT_EQ(view.messages.size(), 1u);
@@ -82,7 +84,7 @@ TEST(PutView, WhatALaterVersionAddsIsPassedOver) {
   add(*frame.mutable_put()->mutable_messages(1));
   const std::string bytes = frame.SerializeAsString();
   PutView view;
-  ASSERT_TRUE(read_put(bytes, view));
+  ASSERT_EQ(read_put(bytes, kMany, view), PutRead::kPut);
   ASSERT_EQ(view.messages.size(), 2u);
   EXPECT_EQ(view.messages[1].label, "label");
 }
@@ -92,11 +94,16 @@ TEST(PutView, OtherRequestsAndTwoInOneAreNotPuts) {
   v1::QueueFrame other;
   other.set_request_id(1);
   other.mutable_heartbeat();
-  EXPECT_FALSE(read_put(other.SerializeAsString(), view));
+  const std::string beat = other.SerializeAsString();
+  EXPECT_EQ(read_put(beat, kMany, view), PutRead::kOther);
   const std::string put = full_put().SerializeAsString();
-  EXPECT_FALSE(read_put(put + other.SerializeAsString(), view));
-  EXPECT_FALSE(read_put(put + put, view));
-  EXPECT_FALSE(read_put("", view));
+  EXPECT_EQ(read_put(put + beat, kMany, view), PutRead::kUnreadable);
+  EXPECT_EQ(read_put(beat + put, kMany, view), PutRead::kUnreadable);
+  EXPECT_EQ(read_put(put + put, kMany, view), PutRead::kUnreadable);
+  EXPECT_EQ(read_put("", kMany, view), PutRead::kOther);
+  v1::QueueFrame answer;
+  answer.mutable_receive_reply()->add_messages();
+  EXPECT_EQ(read_put(answer.SerializeAsString(), kMany, view), PutRead::kUnreadable);
 }
 
 TEST(PutView, ACutFrameIsNotRead) {
@@ -104,7 +111,8 @@ TEST(PutView, ACutFrameIsNotRead) {
   for (size_t size = 0; size < bytes.size(); ++size) {
     PutView view;
     // The id stands first: what is cut behind it is no put at all.
-    EXPECT_FALSE(read_put(std::string_view(bytes).substr(0, size), view)) << size;
+    EXPECT_NE(read_put(std::string_view(bytes).substr(0, size), kMany, view), PutRead::kPut)
+        << size;
   }
 }
 
@@ -113,8 +121,49 @@ TEST(PutView, TextThatIsNotUtf8IsRefusedAsProtobufDoes) {
   std::string bytes = frame.SerializeAsString();
   bytes.replace(bytes.find("xmpp"), 4, "\xff\xfe--");
   PutView view;
-  EXPECT_FALSE(read_put(bytes, view));
+  EXPECT_EQ(read_put(bytes, kMany, view), PutRead::kUnreadable);
+  EXPECT_EQ(view.request_id, 7u) << "so that it can be refused";
   EXPECT_FALSE(frame.ParseFromString(bytes));
+}
+
+// Two bytes each, so a frame has room for millions of them.
+TEST(PutView, MessagesBeyondTheBoundAreCountedAndTakeNoMemory) {
+  v1::QueueFrame frame = full_put();
+  for (int i = 0; i < 100'000; ++i) frame.mutable_put()->add_messages();
+  const std::string bytes = frame.SerializeAsString();
+  PutView view;
+  ASSERT_EQ(read_put(bytes, 10, view), PutRead::kPut);
+  EXPECT_EQ(view.messages.size(), 10u);
+  EXPECT_EQ(view.message_count, 100'002u);
+  EXPECT_LE(view.messages.capacity(), 16u);
+}
+
+TEST(PutView, ALargePutsMemoryIsNotKept) {
+  v1::QueueFrame frame = full_put();
+  for (int i = 0; i < 10'000; ++i) frame.mutable_put()->add_messages();
+  PutView view;
+  ASSERT_EQ(read_put(frame.SerializeAsString(), 20'000, view), PutRead::kPut);
+  EXPECT_GT(view.messages.capacity(), 10'000u);
+  ASSERT_EQ(read_put(full_put().SerializeAsString(), 20'000, view), PutRead::kPut);
+  EXPECT_LT(view.messages.capacity(), 1'000u);
+}
+
+// As protobuf reads it: a field that comes twice is the later one.
+TEST(PutView, AnAcknowledgementInPartsIsOne) {
+  v1::QueueFrame frame = full_put();
+  v1::PutMessage& message = *frame.mutable_put()->mutable_messages(0);
+  message.GetReflection()->MutableUnknownFields(&message)->AddLengthDelimited(
+      v1::PutMessage::kAcknowledgeFieldNumber, std::string("\x0a\x01z\x10\x00\x18\x01\x78\x05", 9));
+  const std::string bytes = frame.SerializeAsString();
+  ASSERT_TRUE(frame.ParseFromString(bytes));
+  PutView view;
+  ASSERT_EQ(read_put(bytes, kMany, view), PutRead::kPut);
+  const v1::AcknowledgementRequest& read = *view.messages[0].acknowledge;
+  const v1::AcknowledgementRequest& parsed = frame.put().messages(0).acknowledge();
+  EXPECT_EQ(read.queue(), "z");
+  EXPECT_EQ(read.queue(), parsed.queue());
+  EXPECT_EQ(read.on_reached(), parsed.on_reached());
+  EXPECT_EQ(read.on_consumed(), parsed.on_consumed());
 }
 
 }  // namespace

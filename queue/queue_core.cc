@@ -18,6 +18,9 @@ constexpr std::chrono::milliseconds kTickInterval{1};
 // for so long before anyone counts as silent.
 constexpr std::chrono::milliseconds kDeafMin{250};
 constexpr std::chrono::milliseconds kListenTime{1'000};
+// Of a request that is no put: one that names each message of the largest lease takes less. Read by
+// protobuf, a request may take many times its size, and it is read before its sender is known.
+constexpr size_t kRequestMaxBytes = 1024 * 1024;
 
 std::string random_bytes(size_t count) {
   std::random_device device;
@@ -51,6 +54,8 @@ Result<std::unique_ptr<QueueCore>> QueueCore::open(base::FileSystem& file_system
                                      .source_key_window = options.source_key_window,
                                      .copy_bytes_per_second = options.copy_bytes_per_second,
                                      .canaries = options.canaries}));
+  core->put_max_count_ = core->store_->unit_max_bytes() /
+                         (message_record_size(MessageRecord()) + QueueStore::kRangeBytes);
   RETURN_IF_ERROR(core->check_options());
   RETURN_IF_ERROR(core->make_configured_queues());
   RETURN_IF_ERROR(core->recover_tries());
@@ -146,24 +151,42 @@ Status QueueCore::end_cycles(NamedQueue& queue) {
 // --- requests ---
 
 void QueueCore::handle_garbage(const std::string& peer, uint64_t request_id) {
+  refuse_unread(peer, request_id,
+                refused(v1::REFUSAL_REASON_INVALID, "the request cannot be read"));
+}
+
+void QueueCore::refuse_unread(const std::string& peer, uint64_t request_id, v1::Refused refusal) {
   ++garbage_count_;
   if (request_id == 0) return;
   v1::QueueFrame frame;
   frame.set_request_id(request_id);
-  *frame.mutable_refused() = refused(v1::REFUSAL_REASON_INVALID, "the request cannot be read");
+  *frame.mutable_refused() = std::move(refusal);
   hold_reply({.outgoing = {.peer = peer, .frame = base::encode_frame(frame)}});
 }
 
 void QueueCore::handle(const std::string& peer, std::string_view frame, const std::string& user) {
+  if (!fatal_.ok()) return;
   const auto body = base::frame_body(frame);
   if (!body) return handle_garbage(peer, 0);
   Request request{.peer = peer, .user = user};
-  if (read_put(*body, put_)) {
-    request.put = &put_;
-    request.bytes = static_cast<int64_t>(frame.size());
-    request.frame.set_request_id(put_.request_id);
-  } else if (!base::decode_frame_body(*body, request.frame).ok() || request.frame.has_put()) {
-    return handle_garbage(peer, request.frame.request_id());
+  switch (read_put(*body, put_max_count_, put_)) {
+    case PutRead::kPut:
+      request.put = &put_;
+      request.bytes = static_cast<int64_t>(frame.size());
+      request.frame.set_request_id(put_.request_id);
+      break;
+    case PutRead::kUnreadable:
+      return handle_garbage(peer, put_.request_id);
+    case PutRead::kOther:
+      if (body->size() > kRequestMaxBytes) {
+        return refuse_unread(
+            peer, put_.request_id,
+            refused(v1::REFUSAL_REASON_TOO_LARGE,
+                    fmt::format("request_bytes={} max_bytes={}", body->size(), kRequestMaxBytes)));
+      }
+      if (!base::decode_frame_body(*body, request.frame).ok()) {
+        return handle_garbage(peer, request.frame.request_id());
+      }
   }
   take(std::move(request), *body);
 }
@@ -211,7 +234,9 @@ bool QueueCore::is_of_stranger(const Request& request) {
 
 bool QueueCore::dispatch(Request& request) {
   if (request.put != nullptr) {
-    if (!request.kept.empty()) CHECK(read_put(request.kept, put_), "it was read before");
+    if (!request.kept.empty()) {
+      CHECK(read_put(request.kept, put_max_count_, put_) == PutRead::kPut, "it was read before");
+    }
     return on_put(request);
   }
   switch (request.frame.kind_case()) {
@@ -236,7 +261,7 @@ bool QueueCore::dispatch(Request& request) {
 }
 
 void QueueCore::run_waiting() {
-  while (!waiting_.empty()) {
+  while (!waiting_.empty() && fatal_.ok()) {
     Request request = std::move(waiting_.front());
     waiting_.pop_front();
     if (is_of_stranger(request)) {
@@ -246,6 +271,7 @@ void QueueCore::run_waiting() {
       return;
     }
   }
+  if (!fatal_.ok()) return;
   end_poison();
   serve_all();
 }
@@ -298,6 +324,7 @@ bool QueueCore::fail(const Status& status) {
 // --- groups and replies ---
 
 std::unique_ptr<LogGroup> QueueCore::seal() {
+  if (!fatal_.ok()) return nullptr;
   auto group = log().seal();
   if (!group) return nullptr;
   behind_flight_ = std::exchange(behind_open_, {});
@@ -318,12 +345,12 @@ void QueueCore::group_done(const LogGroup& group) {
 }
 
 Status QueueCore::commit_group() {
-  while (log().is_group_open()) {
+  while (log().is_group_open() && fatal_.ok()) {
     auto group = seal();
     RETURN_IF_ERROR(log().write(*group));
     group_done(*group);
   }
-  return {};
+  return fatal_;
 }
 
 void QueueCore::reply(const Request& request, v1::QueueFrame frame, uint64_t lease_id) {
@@ -334,7 +361,7 @@ void QueueCore::reply(const Request& request, v1::QueueFrame frame, uint64_t lea
 }
 
 void QueueCore::hold_reply(HeldReply held) {
-  if (log().is_group_open()) {
+  if (log().is_group_open() || !fatal_.ok()) {
     behind_open_.push_back(std::move(held));
   } else {
     behind_flight_.push_back(std::move(held));
@@ -377,6 +404,7 @@ bool QueueCore::is_deaf(std::chrono::nanoseconds now) {
 }
 
 void QueueCore::tick() {
+  if (!fatal_.ok()) return;
   const auto now = clock_.monotonic();
   const uint64_t sync_count = log().stats().sync_count;
   if (now < next_tick_ && sync_count == ticked_sync_count_) return;
@@ -399,7 +427,7 @@ void QueueCore::tick() {
   retry_journal_commits();
   end_poison();
   run_transfers();
-  serve_all();
+  if (fatal_.ok()) serve_all();
 }
 
 void QueueCore::verify_some() {

@@ -11,6 +11,8 @@
 //    bounded too.
 // I5 A message ends by a commit, a move or a destruction that an operator has confirmed; nothing
 //    else takes it away.
+// I6 Once a read of the log has failed the open group may hold half of a unit: it is never written,
+//    what waits behind it is never answered, and nothing is taken any more.
 //
 // Threads: one; only Log::write may run elsewhere.
 #pragma once
@@ -97,12 +99,14 @@ class QueueCore {
   bool is_full_of_requests() const { return !waiting_.empty(); }
   Log& log() { return store_->log(); }
   const QueueStore& store() const { return *store_; }
-  // Closes the open group, if there is one and none is in flight; the replies behind it wait.
+  // Closes the open group, if there is one and none is in flight; the replies behind it wait. Null
+  // once a read has failed: see fatal().
   std::unique_ptr<LogGroup> seal();
   std::unique_ptr<LogGroup> seal_mark();
   // The group is synced: its replies may leave.
   void group_done(const LogGroup& group);
-  // seal, write and group_done at once.
+  // seal, write and group_done at once. Errors: those of Log::write; fatal(), and then nothing is
+  // written.
   Status commit_group();
 
   std::vector<Outgoing> take_outgoing();
@@ -114,7 +118,7 @@ class QueueCore {
   // From now on puts and receives are refused; what is in the log is finished as ever.
   void start_stopping();
 
-  // A read of the log failed: the service must end.
+  // A read of the log failed: the service must end, see I6.
   const Status& fatal() const { return fatal_; }
   // Reads a piece of what the start has taken from summaries, and checks it; for times with nothing
   // else to do. Damage is an alarm: what is whole goes on being delivered.
@@ -163,7 +167,7 @@ class QueueCore {
     size_t left_count = 0;
     std::chrono::nanoseconds until{};
     uint64_t push_request_id = 0;  // of the subscription that it was pushed to
-    bool is_committing = false;    // its commit waits for the journal
+    int waiting_commit_count = 0;  // commits of it that wait for the journal
     bool is_untried = false;       // when it ends, its messages count as not tried
   };
   struct Request {
@@ -211,8 +215,9 @@ class QueueCore {
 
   // --- requests ---
   void take(Request request, std::string_view body);
-  // False: no room in the open group, try again later.
+  void refuse_unread(const std::string& peer, uint64_t request_id, v1::Refused refusal);
   bool is_of_stranger(const Request& request);
+  // False: no room in the open group, try again later.
   bool dispatch(Request& request);
   void run_waiting();
   bool is_deaf(std::chrono::nanoseconds now);
@@ -313,6 +318,7 @@ class QueueCore {
   int64_t oldest_age_ms(const NamedQueue& queue) const;
   void fill_log(v1::LogInfo& info) const;
   void fill_service(v1::ServiceQuota& quota) const;
+  std::string what_waits_to_copy() const;
   void queue_alarms(const NamedQueue& queue, std::vector<base::AlarmCondition>& alarms) const;
   Status fill_message_info(const NamedQueue& queue, uint64_t lookup_id, v1::MessageInfo& info);
 
@@ -328,7 +334,8 @@ class QueueCore {
   void finish_transfer(Transfer& transfer, std::string error);
   void finish_deletion(Transfer& transfer);
   Status check_holds(const Transfer& transfer, const NamedQueue& from) const;
-  bool call_off_deletion(NamedQueue& queue);
+  Status check_transfer(const Transfer& transfer, const NamedQueue& from) const;
+  bool call_off_deletion(NamedQueue& queue, std::string_view why);
   NamedQueue* target_of(const Transfer& transfer, NamedQueue& from, const StoredMessage& stored);
   void start_deletion(NamedQueue& queue);
   Result<bool> matches(const NamedQueue& queue, uint64_t lookup_id,
@@ -342,6 +349,7 @@ class QueueCore {
   base::FileSystem& file_system_;
   base::Clock& clock_;
   const CoreOptions options_;
+  size_t put_max_count_ = 0;  // messages of one put: so many empty ones fit into a unit
   const std::string instance_;
   std::unique_ptr<QueueStore> store_;
   Status fatal_;

@@ -118,7 +118,7 @@ void QueueCore::end_lease_now(uint64_t lease_id, bool is_untried) {
 
 void QueueCore::end_leases_of(const std::string& client) {
   for (auto& [id, lease] : leases_) {
-    if (lease.client == client) end_lease_now(id, lease.is_committing);
+    if (lease.client == client) end_lease_now(id, lease.waiting_commit_count > 0);
   }
   expire_leases();
 }
@@ -145,7 +145,7 @@ void QueueCore::expire_leases() {
       leases_.erase(lease_id);
       continue;
     }
-    if (lease.is_committing && lease.until.count() > 0) {
+    if (lease.waiting_commit_count > 0 && lease.until.count() > 0) {
       // Its consumer is done and waits for us: the lease goes on.
       lease_ends_.erase(lease_ends_.begin());
       lease.until = now + options_.lease_max;

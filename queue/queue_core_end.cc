@@ -43,7 +43,12 @@ void QueueCore::retry_journal_commits() {
     NamedQueue* queue = store_->find(request.frame.commit().queue());
     if (queue != nullptr && is_journal_full(*queue)) {
       waiting_for_journal_.push_back(std::move(request));
-    } else if (is_of_stranger(request)) {
+      continue;
+    }
+    // What is left of its lease has its end again.
+    const auto lease = leases_.find(request.frame.commit().lease_id());
+    if (lease != leases_.end()) --lease->second.waiting_commit_count;
+    if (is_of_stranger(request)) {
       refuse(request, refused(v1::REFUSAL_REASON_HELLO_WANTED, "say hello first"));
     } else if (!waiting_.empty() || !dispatch(request)) {
       if (waiting_.empty()) deaf_since_ = clock_.monotonic();

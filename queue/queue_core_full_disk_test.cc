@@ -136,6 +136,24 @@ TEST_F(QueueFullDiskTest, ABurstGoesAsFarAsItsShareAndOnAsSegmentsAreGivenUp) {
   EXPECT_TRUE(abandon(all.lease_id(), newest).has_settle_reply());
 }
 
+TEST_F(QueueFullDiskTest, TheAlarmNamesTheCommitsThatWait) {
+  for (int i = 0; i < 12; ++i) ASSERT_TRUE(put_next());
+  const auto lease = take(2);
+  fill_disk();
+  ASSERT_NO_FATAL_FAILURE(put_until_full());
+  EXPECT_THAT(disk_alarm(), ::testing::Not(HasSubstr("commit"))) << "without a journal none waits";
+  v1::ConfigureQueueRequest journal;
+  journal.set_queue("events");
+  journal.mutable_settings()->set_has_journal(true);
+  ASSERT_TRUE(core_->configure_queue(journal).ok());
+  flush();
+  v1::QueueFrame frame;
+  frame.mutable_commit()->set_queue("events");
+  frame.mutable_commit()->set_lease_id(lease.lease_id());
+  EXPECT_TRUE(ask("c", frame).empty());
+  EXPECT_THAT(disk_alarm(), HasSubstr("commits wait waiting_commit_count=1"));
+}
+
 TEST_F(QueueFullDiskTest, AStartFitsAfterABurst) {
   for (int i = 0; i < 60; ++i) ASSERT_TRUE(put_next());
   fill_disk();

@@ -57,6 +57,26 @@ TEST_F(QueueLeaseTest, AWaitingConsumerGetsWhatWasBehindItsLeaseWhenThatEnds) {
   EXPECT_THAT(bodies(answers[1].receive_reply()), ElementsAre("b"));
 }
 
+// It gave the second message out again while it was leased, and closed the key for good.
+TEST_F(QueueLeaseTest, ALeaseThatIsNamedTwiceCountsOnce) {
+  store({{"a"}, {"b"}, {"c"}});
+  const auto first = receive(1);
+  const auto second = [&] {
+    v1::QueueFrame frame = receive_frame(1);
+    frame.mutable_receive()->add_behind_lease_ids(first.lease_id());
+    frame.mutable_receive()->add_behind_lease_ids(first.lease_id());
+    return ask_one("c", frame).receive_reply();
+  };
+  const auto next = second();
+  EXPECT_THAT(bodies(next), ElementsAre("b"));
+  EXPECT_THAT(bodies(second()), IsEmpty()) << "two of the key are out, one is named";
+  EXPECT_EQ(info().leased_count(), 2);
+  EXPECT_TRUE(commit(first.lease_id()).has_settle_reply());
+  EXPECT_TRUE(commit(next.lease_id()).has_settle_reply());
+  EXPECT_EQ(info().leased_count(), 0);
+  EXPECT_THAT(bodies(receive()), ElementsAre("c"));
+}
+
 TEST_F(QueueLeaseTest, TooManyNamedLeasesAreRefused) {
   v1::QueueFrame frame = receive_frame();
   for (uint64_t id = 1; id <= 17; ++id) frame.mutable_receive()->add_behind_lease_ids(id);

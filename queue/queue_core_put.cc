@@ -161,6 +161,11 @@ std::optional<v1::Refused> QueueCore::check_put(const NamedQueue& queue, const P
       !std::all_of(put.messages.begin(), put.messages.end(), is_own)) {
     return invalid("only the service itself puts into this queue");
   }
+  if (put.message_count > put.messages.size()) {
+    return refused(v1::REFUSAL_REASON_TOO_LARGE,
+                   fmt::format("message_count={} message_max_count={}", put.message_count,
+                               put.messages.size()));
+  }
   if (!is_name(put.producer)) return invalid("producer is 1 to 128 bytes");
   if (put.epoch == 0 || put.first_sequence == 0) return invalid("epoch and number are above 0");
   if (put.messages.empty()) return invalid("a put has a message");

@@ -170,6 +170,8 @@ std::vector<uint64_t> QueueCore::held_of(const NamedQueue& queue, const Demand& 
     }
   }
   std::sort(held.begin(), held.end());
+  // A lease may be named twice.
+  held.erase(std::unique(held.begin(), held.end()), held.end());
   return held;
 }
 
@@ -314,7 +316,7 @@ bool QueueCore::on_commit(Request& request) {
   std::vector<uint64_t> wanted = wanted_of(*leased, settle.lookup_ids());
   while (!wanted.empty()) {
     if (is_journal_full(queue)) {
-      leased->lease->is_committing = true;
+      ++leased->lease->waiting_commit_count;
       waiting_for_journal_.push_back(std::move(request));
       return true;
     }

@@ -343,6 +343,38 @@ TEST_F(QueueSemanticsTest, AJournalAtItsQuotaMakesCommitsWaitUntilItIsTrimmed) {
   EXPECT_EQ(info("events;journal").depth(), 1);
 }
 
+// It was renewed for good, and its order key was never given out again.
+TEST_F(QueueSemanticsTest, ALeaseWhosePartialCommitHadToWaitExpiresAfterIt) {
+  v1::QueueSettings settings;
+  settings.set_has_journal(true);
+  settings.set_journal_quota_bytes(500);
+  configure(settings);
+  ASSERT_TRUE(
+      put({{std::string(1'000, 'a'), "1"}, {"b", "2"}, {"c", "3"}, {"d", "4"}}).has_put_reply());
+  const auto lease = receive("events", "c", 4);
+  ASSERT_EQ(lease.messages_size(), 4);
+  const auto commit_part = [&](uint64_t lookup_id) {
+    v1::QueueFrame frame;
+    frame.mutable_commit()->set_queue("events");
+    frame.mutable_commit()->set_lease_id(lease.lease_id());
+    frame.mutable_commit()->add_lookup_ids(lookup_id);
+    return ask("c", frame);
+  };
+  ASSERT_EQ(commit_part(1).size(), 1u) << "it fills the journal";
+  for (const uint64_t id : {uint64_t{2}, uint64_t{3}}) EXPECT_TRUE(commit_part(id).empty()) << id;
+  pass(seconds(20));
+  EXPECT_EQ(info("events").leased_count(), 3) << "who waits for us keeps the lease";
+  v1::TrimJournalRequest trim;
+  trim.set_queue("events");
+  trim.set_up_to_lookup_id(100);
+  ASSERT_TRUE(core_->trim_journal(trim).has_value());
+  EXPECT_EQ(pass(milliseconds(100)).size(), 2u);
+  EXPECT_EQ(info("events").leased_count(), 1);
+  pass(seconds(400));
+  EXPECT_EQ(info("events").leased_count(), 0);
+  EXPECT_EQ(info("events").depth(), 1);
+}
+
 TEST_F(QueueSemanticsTest, OneConsumerOfAnExclusiveQueueIsActiveAndTheNextTakesOver) {
   v1::QueueSettings settings;
   settings.set_consumer_mode(v1::QueueSettings::CONSUMER_MODE_EXCLUSIVE);
@@ -456,6 +488,56 @@ TEST_F(QueueSemanticsTest, ADeletionEndsAlsoWhenMessagesCameAfterItBegan) {
   EXPECT_EQ(info("events;own").name(), "");
   EXPECT_TRUE(core_->transfer_progress(*move)->is_done());
   EXPECT_EQ(info("events;dead-letters").depth() + info("events").depth(), 4);
+}
+
+// Dead letters went round and round onto themselves; a consumed copy became a dead letter.
+TEST_F(QueueSemanticsTest, ASubQueueOfTheServiceIsNotDeletedWhenMessagesComeMeanwhile) {
+  v1::QueueSettings settings;
+  settings.set_has_journal(true);
+  configure(settings);
+  ASSERT_TRUE(put({{"a"}, {"b"}, {"c"}}).has_put_reply());
+  commit(receive("events", "c", 1).lease_id());
+  v1::TrimJournalRequest trim;
+  trim.set_queue("events");
+  trim.set_up_to_lookup_id(100);
+  ASSERT_TRUE(core_->trim_journal(trim).has_value());
+  const auto remove = [this](const std::string& name) {
+    v1::DeleteQueueRequest request;
+    request.set_queue(name);
+    request.set_force(true);
+    const auto id = core_->delete_queue(request);
+    EXPECT_TRUE(id.has_value()) << id.error().to_string();
+    return id ? *id : 0;
+  };
+  const uint64_t of_journal = remove("events;journal");
+  commit(receive("events", "c", 1).lease_id());
+  pass(seconds(1));
+  EXPECT_EQ(info("events;journal").depth(), 1);
+  EXPECT_FALSE(info("events;journal").is_deleting());
+  EXPECT_EQ(info("events;dead-letters").depth(), 0) << "it is consumed";
+  EXPECT_THAT(core_->transfer_progress(of_journal)->error(),
+              ::testing::HasSubstr("messages have come"));
+
+  v1::TransferRequest purge;
+  purge.set_kind(v1::TransferRequest::KIND_PURGE);
+  purge.set_queue("events");
+  ASSERT_TRUE(core_->start_transfer(purge).has_value());
+  pass(seconds(1));
+  ASSERT_EQ(info("events;dead-letters").depth(), 1);
+  v1::TransferRequest redrive;
+  redrive.set_kind(v1::TransferRequest::KIND_REDRIVE);
+  redrive.set_queue("events;dead-letters");
+  ASSERT_TRUE(core_->start_transfer(redrive).has_value());
+  pass(seconds(1));
+  ASSERT_EQ(info("events;dead-letters").depth(), 0);
+  // The purge is first, so it is a step ahead of the deletion.
+  ASSERT_TRUE(core_->start_transfer(purge).has_value());
+  const uint64_t of_dead = remove("events;dead-letters");
+  pass(seconds(1));
+  EXPECT_TRUE(core_->transfer_progress(of_dead)->is_done());
+  EXPECT_EQ(info("events;dead-letters").depth(), 1);
+  EXPECT_EQ(info("events;dead-letters").last_lookup_id(), 2u) << "it did not move onto itself";
+  EXPECT_FALSE(info("events;dead-letters").is_deleting());
 }
 
 TEST_F(QueueSemanticsTest, AMoveEndsWhenItsTargetIsGoneAndSaysSo) {

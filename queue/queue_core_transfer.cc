@@ -146,13 +146,24 @@ Status QueueCore::check_holds(const Transfer& transfer, const NamedQueue& from) 
                              to->second->name);
 }
 
+// Asked at each step, too. A sub-queue of the service is deleted when it is empty, and what comes
+// into it afterwards stays: dead letters would move onto themselves, and a journal's copy, which is
+// consumed, would come out again by a redrive.
+Status QueueCore::check_transfer(const Transfer& transfer, const NamedQueue& from) const {
+  RETURN_IF_ERROR(check_holds(transfer, from));
+  if (!transfer.deletes_queue || !is_system_sub_queue(from.name) || from.index.count() == 0) {
+    return {};
+  }
+  return failed_precondition("messages have come into the sub-queue: it is not deleted");
+}
+
 // False: no room in the log; the next step tries again.
-bool QueueCore::call_off_deletion(NamedQueue& queue) {
+bool QueueCore::call_off_deletion(NamedQueue& queue, std::string_view why) {
   if (!store_->reserve(QueueStore::kRecordBytes, 1)) return false;
   v1::QueueFlags flags = queue.flags;
   flags.set_is_deleting(false);
   store_->change_queue(queue, queue.settings, flags);
-  LOG_WARN("a deletion was called off by a hold queue={} left_count={}", queue.name,
+  LOG_WARN("a deletion was called off: {} queue={} left_count={}", why, queue.name,
            queue.index.count());
   serve_demands(queue);
   return true;
@@ -209,8 +220,9 @@ void QueueCore::step_transfer(Transfer& transfer) {
   const auto queue = store_->queues().find(transfer.from_id);
   if (queue == store_->queues().end()) return finish_transfer(transfer, "its queue is gone");
   NamedQueue& from = *queue->second;
-  if (const Status allowed = check_holds(transfer, from); !allowed.ok()) {
-    if (transfer.deletes_queue && !call_off_deletion(from)) return;
+  const Status allowed = check_transfer(transfer, from);
+  if (!allowed.ok()) {
+    if (transfer.deletes_queue && !call_off_deletion(from, allowed.message())) return;
     return finish_transfer(transfer, allowed.message());
   }
   const auto now = clock_.monotonic();

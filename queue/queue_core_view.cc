@@ -159,6 +159,18 @@ std::vector<std::string> QueueCore::notices() const {
   return notices;
 }
 
+// Of a disk that takes no more segments, where a queue has a journal; empty if none has.
+std::string QueueCore::what_waits_to_copy() const {
+  const auto& queues = store_->queues();
+  const bool has_journal = std::any_of(queues.begin(), queues.end(), [](const auto& entry) {
+    return entry.second->settings.has_journal();
+  });
+  if (!has_journal) return {};
+  return fmt::format(
+      ", queues with a journal give nothing out and their commits wait waiting_commit_count={}",
+      waiting_for_journal_.size());
+}
+
 std::vector<base::AlarmCondition> QueueCore::alarm_conditions() const {
   std::vector<base::AlarmCondition> alarms;
   const auto raise = [&alarms](std::string name, std::string subject, std::string text) {
@@ -178,10 +190,11 @@ std::vector<base::AlarmCondition> QueueCore::alarm_conditions() const {
                       free_disk_bytes_, options_.free_disk_min_bytes));
   }
   if (!std::as_const(*store_).log().can_grow()) {
-    raise("disk-full", "segments",
-          fmt::format("the disk takes no more segments: puts are refused{}; make room on the disk "
-                      "of queue.data_dir",
-                      may_end() ? "" : ", and what is poison or abandoned waits"));
+    raise(
+        "disk-full", "segments",
+        fmt::format("the disk takes no more segments: puts are refused{}{}; make room on the disk "
+                    "of queue.data_dir",
+                    may_end() ? "" : ", what is poison or abandoned waits", what_waits_to_copy()));
   }
   if (store_->is_short_of_space()) {
     raise("service-full", "clearing",

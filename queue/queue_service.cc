@@ -162,9 +162,12 @@ void QueueService::run() {
     read_frames();
     core_->tick();
     write_log();
+    if (!core_->fatal().ok()) {
+      fail(core_->fatal());
+      continue;
+    }
     send_replies();
     if (*polled == 0) core_->verify_some();
-    if (!core_->fatal().ok()) fail(core_->fatal());
   }
   finish();
 }
@@ -191,7 +194,7 @@ void QueueService::write_log() {
     on_written(*done->group);
   }
   const Log& log = core_->log();
-  if (log.is_group_in_flight() || waits_for_company()) return;
+  if (!core_->fatal().ok() || log.is_group_in_flight() || waits_for_company()) return;
   submitted_ = clock_.monotonic();
   auto group = core_->seal();
   if (!group) {

@@ -37,7 +37,8 @@ PipelinePut::PipelinePut(const PutRequest& request, nanoseconds until, PutCallba
     : message(encode_put_message(request)),
       deadline(until),
       done(std::move(callback)),
-      late(std::move(late_callback)) {}
+      late(std::move(late_callback)),
+      has_source_key(!request.source_key.empty()) {}
 
 void PutPipeline::add(PipelinePut put) {
   waiting_bytes_ += put.size();
@@ -143,6 +144,8 @@ bool PutPipeline::on_reply(const v1::QueueFrame& frame, nanoseconds now) {
   if (it == in_flight_.end()) return false;
   if (it->is_refused) return true;
   if (frame.has_refused()) {
+    it->is_known_lost =
+        !it->is_stored && frame.refused().reason() != v1::REFUSAL_REASON_OUT_OF_SEQUENCE;
     if (it->is_stored && is_final(frame.refused().reason())) {
       end_stored(it, frame.refused());
     } else {
@@ -292,6 +295,7 @@ void PutPipeline::on_resumed(uint64_t last_sequence) {
   size_t stored = 0;
   while (stored < in_flight_.size() &&
          in_flight_[stored].first_sequence + in_flight_[stored].puts.size() - 1 <= last_sequence) {
+    in_flight_[stored].is_known_lost = false;
     in_flight_[stored++].is_stored = true;
   }
   take_back(stored);
@@ -299,7 +303,26 @@ void PutPipeline::on_resumed(uint64_t last_sequence) {
   is_connected_ = true;
 }
 
+// I6. The caller tells its own, or sends it again if it can be recognised.
+void PutPipeline::end_forgotten() {
+  const Status error(StatusCode::kUnavailable,
+                     std::string(kInDoubt) + ": sent, and the queue has forgotten its producer");
+  for (Batch& batch : in_flight_) {
+    if (batch.is_known_lost) return;
+    std::vector<PipelinePut> again;
+    for (PipelinePut& put : batch.puts) {
+      if (put.has_source_key && !put.is_reported) {
+        again.push_back(std::move(put));
+      } else {
+        end(put, error);
+      }
+    }
+    batch.puts = std::move(again);
+  }
+}
+
 void PutPipeline::on_opened(uint64_t epoch) {
+  end_forgotten();
   take_back(0);
   epoch_ = epoch;
   next_sequence_ = 1;

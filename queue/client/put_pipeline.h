@@ -9,6 +9,8 @@
 // I4 An answer that belongs to nothing in flight, or to what is answered already, changes nothing.
 // I5 What the queue has said that it has is never sent under another number nor forgotten; where it
 //    will not say again how it answered, the put ends in doubt.
+// I6 Where the queue has forgotten our epoch, what it has not refused may be stored: it ends in
+//    doubt. A put with a source key is sent anew instead, I5 or not: the queue knows it by that.
 // Threads: one at a time.
 #pragma once
 
@@ -48,6 +50,7 @@ struct PipelinePut {
   std::chrono::nanoseconds deadline;
   PutCallback done;
   PutCallback late;
+  bool has_source_key = false;
   bool is_reported = false;  // as "in doubt"
 
  private:
@@ -79,7 +82,7 @@ class PutPipeline {
   // The service knows our epoch with this last number: in flight up to it is sent again for its
   // answers; what lies above goes back to what waits.
   void on_resumed(uint64_t last_sequence);
-  // A new epoch was opened; whatever was in flight is not stored as far as the service knows.
+  // A new epoch was opened, because the service knew none of ours: I6.
   void on_opened(uint64_t epoch);
   uint64_t epoch() const { return epoch_; }
 
@@ -132,6 +135,8 @@ class PutPipeline {
     bool is_refused = false;
     bool is_sent = true;     // false: waits to be sent again
     bool is_stored = false;  // the queue has said so; only its answer is wanted
+    // The queue has refused it, so neither it nor what is behind it is stored.
+    bool is_known_lost = false;
   };
 
   bool may_send(std::chrono::nanoseconds now) const;
@@ -145,6 +150,7 @@ class PutPipeline {
   void end_stored(std::deque<Batch>::iterator batch, const v1::Refused& refused);
   void settle_refusals();
   void take_back(size_t first_batch);
+  void end_forgotten();
   void end(PipelinePut& put, Result<PutOutcome> outcome);
   std::string withdrawn() const;
 

@@ -29,8 +29,10 @@ class PutPipelineTest : public ::testing::Test {
     pipeline_.on_opened(5);
   }
 
-  void put(const std::string& name, nanoseconds deadline = kForever) {
+  void put(const std::string& name, nanoseconds deadline = kForever,
+           const std::string& source_key = {}) {
     PutRequest request;
+    request.source_key = source_key;
     request.source = "s";
     request.body = name;
     pipeline_.add(PipelinePut(request, deadline, note(name), note("late " + name)));
@@ -239,6 +241,49 @@ TEST_F(PutPipelineOfOnesTest, AStoredPutThatIsRefusedAfterALossEndsInDoubtAndKee
     answer(2);
     EXPECT_THAT(ends(), ElementsAre("b=2"));
   }
+}
+
+// It would be stored twice, under a number of the new epoch.
+TEST_F(PutPipelineOfOnesTest, WhatIsInDoubtWhenTheQueueForgetsTheProducerIsNotSentAsNew) {
+  put("a");
+  put("b", kForever, "key");
+  put("c", now_ + milliseconds(50), "other key");
+  EXPECT_THAT(send(), ElementsAre("1:a", "2:b", "3:c"));
+  pipeline_.expire(now_ + milliseconds(60));
+  EXPECT_THAT(ends(), ElementsAre("c=DEADLINE_EXCEEDED?"));
+  pipeline_.on_disconnected();
+  put("d");
+  pipeline_.on_opened(6);
+  EXPECT_THAT(ends(), ElementsAre("a=UNAVAILABLE?", "late c=UNAVAILABLE?"));
+  EXPECT_THAT(send(), ElementsAre("1:b", "2:d")) << "the queue knows b by its key";
+  answer(3);
+  answer(4);
+  EXPECT_THAT(ends(), ElementsAre("b=1", "d=2"));
+}
+
+TEST_F(PutPipelineOfOnesTest, WhatAForgottenProducerWasRefusedIsSentAsNew) {
+  put("a");
+  put("b");
+  EXPECT_THAT(send(), ElementsAre("1:a", "2:b"));
+  refuse(0, v1::REFUSAL_REASON_UNKNOWN_PRODUCER);
+  EXPECT_EQ(pipeline_.trouble(), PutPipeline::Trouble::kResync);
+  pipeline_.on_disconnected();
+  pipeline_.on_opened(6);
+  EXPECT_THAT(ends(), IsEmpty());
+  EXPECT_THAT(send(), ElementsAre("1:a", "2:b"));
+}
+
+TEST_F(PutPipelineOfOnesTest, AStoredPutOfAForgottenProducerEndsInDoubt) {
+  put("a");
+  send();
+  pipeline_.on_disconnected();
+  pipeline_.on_resumed(1);
+  ASSERT_THAT(send(), ElementsAre("1:a"));
+  refuse(1, v1::REFUSAL_REASON_UNKNOWN_PRODUCER);
+  pipeline_.on_disconnected();
+  pipeline_.on_opened(6);
+  EXPECT_THAT(ends(), ElementsAre("a=UNAVAILABLE?"));
+  EXPECT_THAT(send(), IsEmpty());
 }
 
 TEST_F(PutPipelineOfOnesTest, AStoredPutWhoseAnswerHasToWaitKeepsItsNumberPastItsDeadline) {

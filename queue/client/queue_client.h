@@ -4,7 +4,9 @@
 // Promises (one contract test, tests/contract, holds every implementation to them):
 // I1 A put is answered with an outcome only after it is durable in the queue.
 // I2 Puts of one client are stored in the order of the calls, except those that end with an error;
-//    nothing is stored twice, whatever connection or service dies in between (hop numbering).
+//    nothing is stored twice, whatever connection or service dies in between (hop numbering). Of a
+//    producer that the service has forgotten, what was in doubt ends so; what has a source key is
+//    sent anew and recognised by it, within the queue's window.
 // I3 Every accepted put ends: `done` is called exactly once, and where it said kDeadlineExceeded
 //    "in doubt", `late` exactly once after it. Every accepted settlement ends: `done` exactly once.
 // I4 Callbacks run on the client's own thread, one at a time, never inside put() or stop()'s
@@ -172,6 +174,7 @@ class QueueClient {
   //   kInvalidArgument     refused for good: invalid, or too large with both numbers
   //   kNotFound            refused for good: no such queue, or acknowledgement queue
   //   kPermissionDenied    refused for good
+  //   kUnavailable         "in doubt": sent, and the service will never tell (no `late` follows)
   //   kFailedPrecondition  "in doubt" or "withdrawn": fenced (no `late` follows)
   //   kCancelled           "in doubt" or "withdrawn": stopped (no `late` follows)
   // While the service is away, or the queue full or paused, the client keeps trying until the

@@ -155,6 +155,25 @@ TEST_F(ZmqQueueClientTest, AfterARestartWhatIsStoredIsAskedForAndTheRestSentAnew
   EXPECT_EQ(wait(third)->lookup_id, 3u);
 }
 
+TEST_F(ZmqQueueClientTest, APutInDoubtIsNotSentAsNewToAServiceThatHasForgottenTheProducer) {
+  connect();
+  service_.open_new();
+  Outcome first = put("a");
+  EXPECT_EQ(service_.next().put().first_sequence(), 1u) << "it may be stored";
+  Outcome second = put("b");
+  service_.refuse(service_.next(), v1::REFUSAL_REASON_HELLO_WANTED);
+  service_.open_new();
+  const v1::QueueFrame anew = service_.next();
+  EXPECT_EQ(anew.put().first_sequence(), 1u);
+  ASSERT_EQ(anew.put().messages_size(), 1);
+  EXPECT_EQ(anew.put().messages(0).body(), "b") << "it was refused";
+  service_.send(service_.results(anew));
+  const auto outcome = wait(first);
+  ASSERT_FALSE(outcome.has_value());
+  EXPECT_TRUE(is_in_doubt(outcome.error())) << outcome.error().to_string();
+  EXPECT_EQ(wait(second)->lookup_id, 1u);
+}
+
 TEST_F(ZmqQueueClientTest, ANewerEpochOfSomeoneElseFencesForGood) {
   connect();
   service_.open_new();

@@ -227,6 +227,8 @@ bool MessageIndex::is_ready(uint64_t lookup_id) const {
 }
 
 void MessageIndex::lease(IndexedMessage& message, uint64_t lease_id) {
+  CHECK(message.state == MessageState::kPending,
+        "invariant I1: what is leased is not leased again");
   ++lanes_[message.lane].leased_count;
   ++leased_count_;
   if (message.delivery_count < std::numeric_limits<uint16_t>::max()) ++message.delivery_count;

@@ -20,7 +20,7 @@ namespace {
 // A put as protobuf reads it is what the view shows, and nothing but a put is taken for one.
 void compare_put(std::string_view body, const v1::QueueFrame* parsed) {
   queue::PutView view;
-  if (!queue::read_put(body, view)) return;
+  if (queue::read_put(body, SIZE_MAX, view) != queue::PutRead::kPut) return;
   CHECK(parsed != nullptr && parsed->has_put(), "protobuf reads what the view reads");
   const v1::Put& put = parsed->put();
   CHECK(view.request_id == parsed->request_id() && view.queue == put.queue() &&
@@ -38,7 +38,9 @@ void compare_put(std::string_view body, const v1::QueueFrame* parsed) {
           "both read the same message");
     CHECK(one.acknowledge.has_value() == other.has_acknowledge() &&
               (!one.acknowledge ||
-               one.acknowledge->SerializeAsString() == other.acknowledge().SerializeAsString()),
+               (one.acknowledge->queue() == other.acknowledge().queue() &&
+                one.acknowledge->on_reached() == other.acknowledge().on_reached() &&
+                one.acknowledge->on_consumed() == other.acknowledge().on_consumed())),
           "both read the same wish for acknowledgements");
   }
 }
@@ -61,7 +63,8 @@ void read_frame(std::string_view input) {
   const std::string written = base::encode_frame(message);
   CHECK(base::decode_frame(written, again).ok(), "what was read is written");
   queue::PutView view;
-  CHECK(queue::read_put(*base::frame_body(written), view) == message.has_put(),
+  const auto read = queue::read_put(*base::frame_body(written), SIZE_MAX, view);
+  CHECK((read == queue::PutRead::kPut) == message.has_put(),
         "the view reads every put that protobuf writes");
 }
 

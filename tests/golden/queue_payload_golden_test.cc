@@ -338,7 +338,7 @@ TEST(QueuePayloadGolden, FramesAreReadByServiceAndClient) {
   const auto body = base::frame_body(payloads["frame_put"]);
   ASSERT_TRUE(body.has_value()) << body.error().to_string();
   PutView put;
-  ASSERT_TRUE(read_put(*body, put));
+  ASSERT_EQ(read_put(*body, 1, put), PutRead::kPut);
   EXPECT_EQ(put.request_id, 300u);
   EXPECT_EQ(put.queue, "events");
   EXPECT_EQ(put.producer, "producer");

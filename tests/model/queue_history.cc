@@ -39,7 +39,7 @@ void History::do_step(const Step& step) {
       return open_producer(step);
     case StepKind::kReceive:
       return receive(step.a % 4 == 0 ? any_queue(step.b) : main_queue(step.b), 1 + step.c % 6,
-                     step.c % 2 == 0 ? 200 : 3'000);
+                     step.c % 2 == 0 ? 200 : 3'000, leases_to_name(step));
     case StepKind::kCommit:
     case StepKind::kAbort:
     case StepKind::kAbandon:

@@ -89,21 +89,35 @@ void History::open_producer(const Step& step) {
 
 // --- consumers ---
 
-void History::receive(const std::string& queue, size_t max_count, int64_t lease_ms) {
+// None, one, two, or one of them twice.
+std::vector<uint64_t> History::leases_to_name(const Step& step) const {
+  std::vector<uint64_t> named;
+  const uint64_t how = step.a / 4 % 4;
+  if (how >= 1) named.push_back(any_lease(step.c));
+  if (how == 2) named.push_back(any_lease(step.c + 1));
+  if (how == 3) named.push_back(named.front());
+  std::erase(named, 0);
+  return named;
+}
+
+void History::receive(const std::string& queue, size_t max_count, int64_t lease_ms,
+                      const std::vector<uint64_t>& behind) {
   // Nobody takes what an operator has to decide.
   const bool is_parked = queue.ends_with(";dead-letters") || queue.ends_with(";journal");
   if (is_parked) max_count = 0;
   const uint64_t lease = next_lease_++;
-  const Model::Ids expected = model_.receive(queue, max_count, lease, lease_ms * kMillisecond);
+  const Model::Ids expected = model_.receive(queue, max_count, lease, lease_ms * kMillisecond,
+                                             {behind.begin(), behind.end()});
   request_ends();
-  tell("receive queue={} max_count={} lease_ms={} -> lease {} {}", queue, max_count, lease_ms,
-       lease, ids_text(expected));
+  tell("receive queue={} max_count={} lease_ms={} behind={} -> lease {} {}", queue, max_count,
+       lease_ms, ids_text(behind), lease, ids_text(expected));
   v1::QueueFrame frame;
   v1::Receive& receive = *frame.mutable_receive();
   receive.set_queue(queue);
   receive.set_max_count(static_cast<int64_t>(std::max<size_t>(max_count, 1)));
   receive.set_max_bytes(1 << 20);
   receive.set_lease_ms(lease_ms);
+  for (const uint64_t id : behind) receive.add_behind_lease_ids(leases_.at(id));
   const auto reply = ask(frame);
   if (!reply) return;
   if (is_parked && reply->refused().reason() == v1::REFUSAL_REASON_INVALID) return;

@@ -56,13 +56,17 @@ void History::create_or_delete(const Step& step) {
     return expect(core_->create_queue(request), !is_there, "the creation of a queue");
   }
   const bool is_forced = step.a % 4 != 0;
-  tell("delete queue=b{}", is_forced ? " by force" : "");
+  constexpr std::array kSubs = {"poison", "dead-letters", "journal"};
+  const bool is_sub = step.c % 3 == 0;
+  const std::string name = is_sub ? Model::sub(main_queue(step.b), kSubs[step.b / 3 % 3]) : "b";
+  tell("delete queue={}{}", name, is_forced ? " by force" : "");
   v1::DeleteQueueRequest request;
-  request.set_queue("b");
+  request.set_queue(name);
   request.set_force(is_forced);
-  const bool is_ok =
-      is_there && !model_.queues["b"].is_held && (is_forced || model_.queues["b"].messages.empty());
-  if (is_ok) model_.begin_deletion("b");
+  const Queue* queue = model_.find(name);
+  const bool is_ok = queue != nullptr && !model_.is_held(name) &&
+                     (queue->messages.empty() || (is_forced && !is_sub));
+  if (is_ok) model_.begin_deletion(name);
   const auto deleted = core_->delete_queue(request);
   expect(deleted ? Status() : deleted.error(), is_ok, "a deletion");
   settle();

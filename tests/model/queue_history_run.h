@@ -88,7 +88,8 @@ class History {
     if (step.doom == Doom::kDiskFails) {
       disk_.fail({.nth = 1 + step.c % 4,
                   .is_sticky = step.b % 2 == 0,
-                  .kinds = {IoKind::kSync, IoKind::kWrite, IoKind::kRename, IoKind::kDirectory}});
+                  .kinds = {IoKind::kRead, IoKind::kSync, IoKind::kWrite, IoKind::kRename,
+                            IoKind::kDirectory}});
     }
     is_dropped_ = step.doom == Doom::kDropped;
   }
@@ -305,7 +306,10 @@ class History {
   void put_next(const Step& step, uint64_t skipped, bool is_stale);
   void put_again(const Step& step);
   void open_producer(const Step& step);
-  void receive(const std::string& queue, size_t max_count, int64_t lease_ms);
+  // `behind`: leases that are named, by their numbers in the model.
+  void receive(const std::string& queue, size_t max_count, int64_t lease_ms,
+               const std::vector<uint64_t>& behind = {});
+  std::vector<uint64_t> leases_to_name(const Step& step) const;
   void settle_lease(const Step& step);
   void extend(const Step& step);
   void restart_consumer();

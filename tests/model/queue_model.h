@@ -69,6 +69,7 @@ struct Queue {
   uint64_t made = 0;  // orders queues by when they were made
   Settings settings;
   bool is_put_paused = false, is_receive_paused = false, is_held = false, is_deleting = false;
+  uint64_t deletion = 0;  // orders those that are being deleted
   bool is_full = false;
   uint64_t next_lookup_id = 1;
   std::map<uint64_t, Message> messages;
@@ -147,6 +148,7 @@ class Model {
     on_unit();
   }
   void begin_deletion(const std::string& name) {
+    if (!queues[name].is_deleting) queues[name].deletion = ++deletion_count_;
     queues[name].is_deleting = true;
     on_unit();
   }
@@ -204,17 +206,23 @@ class Model {
   }
 
   // --- consumers ---
-  // The oldest first, but none whose order key is with another consumer or waits.
-  Ids receive(const std::string& name, size_t max_count, uint64_t lease, int64_t lease_time) {
+  // The oldest first, but none whose order key is under a lease that is not named, waits, or has
+  // one before those that are out.
+  Ids receive(const std::string& name, size_t max_count, uint64_t lease, int64_t lease_time,
+              const std::set<uint64_t>& behind = {}) {
     Queue& queue = queues[name];
     Ids taken;
     if (queue.is_receive_paused || queue.is_deleting) return taken;
     std::set<std::string> blocked;
+    std::map<std::string, uint64_t> last_out;
     for (const auto& [id, one] : queue.messages) {
-      if (one.lease != 0) blocked.insert(one.order_key);
+      if (one.lease == 0) continue;
+      last_out[one.order_key] = id;
+      if (!behind.contains(one.lease)) blocked.insert(one.order_key);
     }
     for (auto& [id, one] : queue.messages) {
-      if (one.not_before != 0) blocked.insert(one.order_key);
+      if (one.lease != 0) continue;
+      if (one.not_before != 0 || id < last_out[one.order_key]) blocked.insert(one.order_key);
       if (taken.size() == max_count || blocked.contains(one.order_key)) continue;
       one.lease = lease;
       if (++one.delivery_count > 1) ++queue.redelivered;
@@ -275,11 +283,12 @@ class Model {
     end_poison();
     std::vector<std::pair<uint64_t, std::string>> deleting;
     for (const auto& [name, queue] : queues) {
-      if (queue.is_deleting) deleting.emplace_back(queue.made, name);
+      if (queue.is_deleting) deleting.emplace_back(queue.deletion, name);
     }
     std::sort(deleting.begin(), deleting.end());
-    for (const auto& [made, name] : deleting) {
-      if (is_held(name)) {
+    for (const auto& [deletion, name] : deleting) {
+      // What has come into a sub-queue of the service meanwhile stays.
+      if (is_held(name) || (parent(name) != name && !queues[name].messages.empty())) {
         queues[name].is_deleting = false;
         on_unit();
         continue;
@@ -307,6 +316,7 @@ class Model {
     for (const auto& [made, name] : by_age) {
       Queue& queue = queues[name];
       queue.is_full = false;
+      if (queue.is_deleting) queue.deletion = ++deletion_count_;
       for (auto& [id, one] : queue.messages) {
         one.lease = 0;
         if (one.delivery_count >= queue.settings.tries_per_cycle * queue.settings.cycles) {
@@ -408,6 +418,7 @@ class Model {
   }
 
   uint64_t made_count_ = 0;
+  uint64_t deletion_count_ = 0;
   std::map<std::string, uint64_t> retired_;
   std::vector<std::pair<std::string, uint64_t>> poison_;
 };
