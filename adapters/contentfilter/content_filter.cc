@@ -33,7 +33,7 @@ Result<adapters::PolicyAnswer> ContentFilter::evaluate(const adapters::PolicyQue
   const v1::Event& event = question.event;
   // A dry run shows nothing, and so remembers nothing; neither does what cannot be changed.
   const bool can_show = !options_.is_dry_run && question.is_allowed(v1::DECISION_PASS_CHANGED);
-  Examination examination(*rules.content, event, [&](const DisclaimerRule& disclaimer) {
+  Examination examination(*rules.content, question, [&](const DisclaimerRule& disclaimer) {
     return can_show && disclaimers_.show(disclaimer.name, event.conversation().key(), event.id(),
                                          rules.content->day_of(event.accept_time_unix_ns()));
   });

@@ -166,6 +166,8 @@ TEST_F(ContentFilterTest, FilesAreBlockedAndNeverRedacted) {
   EXPECT_EQ(ask().decision, v1::DECISION_HANDLE);
   event_.mutable_message_posted()->mutable_files(0)->set_name("a.txt");
   EXPECT_EQ(ask().decision, v1::DECISION_PASS);
+  event_.mutable_invited()->add_files()->set_name("x.exe");
+  EXPECT_EQ(ask().decision, v1::DECISION_HANDLE);
   event_.mutable_other();
   event_.set_raw(
       "<iq xmlns='jabber:client' type='set' to='b@y'><si xmlns='http://jabber.org/"
@@ -193,6 +195,28 @@ TEST_F(ContentFilterTest, RulesForFederatedEventsLookAtWhoTakesPart) {
   EXPECT_EQ(ask().decision, v1::DECISION_PASS);
   event_.mutable_others(0)->set_affinity(v1::AFFINITY_FEDERATED);
   EXPECT_EQ(ask().decision, v1::DECISION_HANDLE);
+}
+
+TEST_F(ContentFilterTest, WhatCannotBeRedactedIsBlockedAndADisclaimerIsLeftOut) {
+  const std::vector<v1::Decision> stop = {v1::DECISION_PASS, v1::DECISION_HANDLE};
+  use(kRedact + kDaily + "once_per = \"message\"\n");
+  EXPECT_EQ(ask(stop).decision, v1::DECISION_PASS);
+  say("<body>top secret</body>");
+  EXPECT_EQ(ask(stop).decision, v1::DECISION_HANDLE);
+  EXPECT_EQ(ask(stop).rule, "secrets");
+  // What has happened: the SDK makes a flagged PASS of it.
+  EXPECT_EQ(ask({v1::DECISION_PASS}).decision, v1::DECISION_PASS_CHANGED);
+}
+
+TEST_F(ContentFilterTest, WhatAPictureOrALinkSaysInXhtmlIsFound) {
+  use(kRedact);
+  for (const char* inside : {"<img alt='top secret'/>", "<a title='top secret'>x</a>",
+                             "<a href='https://x/?q=top secret'>x</a>"}) {
+    say("<body>hello</body><html xmlns='http://jabber.org/protocol/xhtml-im'>"
+        "<body xmlns='http://www.w3.org/1999/xhtml'>" +
+        std::string(inside) + "</body></html>");
+    EXPECT_EQ(ask().changed_raw, message("<body>hello</body>")) << inside;
+  }
 }
 
 TEST_F(ContentFilterTest, ADisclaimerIsShownOnceADayAcrossRestarts) {

@@ -11,6 +11,7 @@ namespace verbatim::content {
 namespace {
 
 using adapters::PolicyAnswer;
+using adapters::PolicyQuestion;
 
 // What common servers take, and the broker as a changed stanza.
 constexpr size_t kStanzaMaxBytes = 512 * 1'024 - 1;
@@ -28,7 +29,9 @@ std::vector<v1::FileReference> files_of(const v1::Event& event) {
   const auto& posted = event.message_posted().files();
   const auto& edited = event.message_edited().files();
   files.insert(files.end(), posted.begin(), posted.end());
+  const auto& beside_invitation = event.invited().files();
   files.insert(files.end(), edited.begin(), edited.end());
+  files.insert(files.end(), beside_invitation.begin(), beside_invitation.end());
   if (event.has_file_uploaded()) files.push_back(event.file_uploaded().file());
   if (event.has_file_downloaded()) files.push_back(event.file_downloaded().file());
   return files;
@@ -47,19 +50,20 @@ std::string address_of(const v1::Party& party) {
 
 }  // namespace
 
-Examination::Examination(const CompiledContent& content, const v1::Event& event, Show show)
+Examination::Examination(const CompiledContent& content, const PolicyQuestion& question, Show show)
     : content_(content),
-      event_(event),
+      question_(question),
+      event_(question.event),
       show_(std::move(show)),
-      is_federated_(has_federated(event)) {
-  stanza_ = event.raw().empty() ? std::nullopt : rules::parse_stanza(event.raw());
+      is_federated_(has_federated(event_)) {
+  stanza_ = event_.raw().empty() ? std::nullopt : rules::parse_stanza(event_.raw());
   if (stanza_) {
     texts_ = texts_of(*stanza_);
   } else {
     // What cannot be read is looked at as it is; it can be blocked, not redacted.
-    if (!event.raw().empty()) texts_.push_back({StanzaText::Kind::kText, 0, event.raw(), {}});
-    if (event.has_original_text()) {
-      texts_.push_back({StanzaText::Kind::kText, 0, event.original_text().plain(), {}});
+    if (!event_.raw().empty()) texts_.push_back({StanzaText::Kind::kText, 0, event_.raw(), {}});
+    if (event_.has_original_text()) {
+      texts_.push_back({StanzaText::Kind::kText, 0, event_.original_text().plain(), {}});
     }
   }
 }
@@ -79,9 +83,11 @@ PolicyAnswer Examination::answer() {
   if (!is_hidden) add_disclaimers();
   drop_html_beside_changed_body();
   if (!edits_.empty()) changed = edit_stanza(event_.raw(), *stanza_, edits_);
-  if (changed.size() > kStanzaMaxBytes) {
+  const bool can_change = question_.is_allowed(v1::DECISION_PASS_CHANGED) ||
+                          (!redacting_.empty() && !question_.is_allowed(v1::DECISION_HANDLE));
+  if (changed.size() > kStanzaMaxBytes || (!can_change && !changed.empty())) {
     if (redacting_.empty()) {
-      changed.clear();  // no room for the disclaimer
+      changed.clear();  // no room for the disclaimer, or no way
       disclaiming_.clear();
     } else {
       const auto& all = content_.rules();

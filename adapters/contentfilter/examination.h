@@ -21,7 +21,8 @@ class Examination {
   // True where a daily disclaimer is to be shown with this event.
   using Show = std::function<bool(const DisclaimerRule& disclaimer)>;
 
-  Examination(const CompiledContent& content, const v1::Event& event, Show show);
+  // The question stays valid as long as this.
+  Examination(const CompiledContent& content, const adapters::PolicyQuestion& question, Show show);
 
   adapters::PolicyAnswer answer();
 
@@ -47,6 +48,7 @@ class Examination {
   rules::Placeholders placeholders() const;
 
   const CompiledContent& content_;
+  const adapters::PolicyQuestion& question_;
   const v1::Event& event_;
   const Show show_;
   const bool is_federated_;

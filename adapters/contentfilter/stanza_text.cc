@@ -51,7 +51,16 @@ size_t count_of(const XmlElement& element) {
   return count;
 }
 
+// What XHTML-IM shows or offers beside its text (XEP-0071, section 6): set apart, as an attribute
+// cannot be a part of a word.
+void add_attributes(const XmlElement& element, StanzaText& text) {
+  for (const std::string_view name : {"alt", "title", "href", "src"}) {
+    if (element.has_attribute(name)) text.spaced_text += ' ' + element.attribute(name) + ' ';
+  }
+}
+
 void add_whole_text(const XmlElement& element, StanzaText& text) {
+  add_attributes(element, text);
   for (const base::XmlNode& node : element.nodes()) {
     if (node.is_text) {
       text.text += node.text;

@@ -32,7 +32,8 @@ struct StanzaText {
   // Elements are counted from 0 in the order in which they begin.
   size_t element = 0;
   std::string text;
-  // kHtml: with a blank for each tag, for phrases that lie in two paragraphs.
+  // kHtml: with a blank for each tag, for phrases that lie in two paragraphs, and with what
+  // pictures and links say in their attributes.
   std::string spaced_text;
 };
 

@@ -14,7 +14,14 @@ constexpr std::array<std::string_view, kKindCount> kNames = {"message", "room", 
 
 bool has_files(const v1::Event& event) {
   return event.has_file_uploaded() || event.has_file_downloaded() ||
-         event.message_posted().files_size() > 0 || event.message_edited().files_size() > 0;
+         event.message_posted().files_size() > 0 || event.message_edited().files_size() > 0 ||
+         event.invited().files_size() > 0;
+}
+
+// To a single occupant of a room.
+bool is_private(const v1::Event& event) {
+  return event.message_posted().is_private() || event.message_edited().is_private() ||
+         event.message_deleted().is_private();
 }
 
 // Who takes somebody in, as opposed to who throws somebody out.
@@ -42,24 +49,34 @@ void read_file_offer(const v1::Event& event, WallEvent& wall) {
   if (event.others().empty()) wall.others = {person_of(stanza->attribute("to"))};
 }
 
+// An invitation with words is a message, too: else it would be a way round a rule for messages. The
+// reason of one through the room is the room's to tell, and so is what the room itself says of it.
+bool has_words(const v1::Event& event) {
+  const bool is_room = event.conversation().kind() == v1::CONVERSATION_KIND_ROOM;
+  if (is_room &&
+      person_of(event.actor()).address == rules::fold_address(event.conversation().address())) {
+    return false;
+  }
+  const v1::Invited& invited = event.invited();
+  return !event.original_text().plain().empty() || invited.files_size() > 0 ||
+         (invited.is_direct() && !invited.reason().empty());
+}
+
 std::vector<Kind> kinds_of(const v1::Event& event) {
   if (is_never_examined(event)) return {};
-  if (event.has_invited()) {
-    // An invitation with words is a message, too: else it would be a way round a rule for messages.
-    const bool has_words = event.conversation().kind() == v1::CONVERSATION_KIND_DIRECT &&
-                           !event.original_text().plain().empty();
-    return has_words ? std::vector{Kind::kInvite, Kind::kMessage} : std::vector{Kind::kInvite};
-  }
   std::vector<Kind> kinds;
   const bool is_room = event.conversation().kind() == v1::CONVERSATION_KIND_ROOM;
-  const bool is_private = event.message_posted().is_private();
-  if (is_room && !is_private) {
+  if (event.has_invited()) {
+    kinds.push_back(Kind::kInvite);
+    if (has_words(event)) kinds.push_back(Kind::kMessage);
+  } else if (is_room && !is_private(event)) {
     kinds.push_back(Kind::kRoom);
   } else if (event.has_presence_changed()) {
     kinds.push_back(Kind::kPresence);
-  } else if (is_private || event.conversation().kind() == v1::CONVERSATION_KIND_DIRECT) {
+  } else if (is_room || event.conversation().kind() == v1::CONVERSATION_KIND_DIRECT) {
     kinds.push_back(Kind::kMessage);
   }
+  if (event.message_posted().has_invitation()) kinds.push_back(Kind::kInvite);
   if (has_files(event)) kinds.push_back(Kind::kFile);
   return kinds;
 }
@@ -93,7 +110,8 @@ WallEvent read_event(const v1::Event& event) {
   for (const v1::Party& other : event.others()) add_other(wall, person_of(other));
   if (event.conversation().kind() == v1::CONVERSATION_KIND_ROOM) {
     wall.room = rules::fold_address(event.conversation().address());
-  } else if (event.has_invited()) {  // past the room (XEP-0249), which stands beside it
+  } else if (event.has_invited() || event.message_posted().has_invitation()) {
+    // Past the room (XEP-0249), which stands beside it.
     wall.room = rules::fold_address(event.references().correlation());
   }
   if (!wall.room.empty()) add_other(wall, person_of(wall.room));

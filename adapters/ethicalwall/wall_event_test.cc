@@ -83,6 +83,49 @@ TEST(WallEventTest, AnInvitationWithWordsIsAMessageToo) {
   event.mutable_invited()->set_is_direct(true);
   event.mutable_original_text()->set_plain("psst");
   EXPECT_EQ(text(event), "invite message ann@x > bob@y");
+  event.clear_original_text();
+  EXPECT_EQ(text(event), "invite ann@x > bob@y");
+  event.mutable_invited()->set_reason("psst");
+  EXPECT_EQ(text(event), "invite message ann@x > bob@y");
+  // Through the room: its reason is the room's to tell, a text or a file beside it is not.
+  event = room();
+  event.add_others()->set_address("bob@y");
+  event.mutable_invited()->set_reason("tea?");
+  EXPECT_EQ(text(event), "invite ann@x > bob@y desk@rooms.x");
+  event.mutable_original_text()->set_plain("psst");
+  EXPECT_EQ(text(event), "invite message ann@x > bob@y desk@rooms.x");
+  event.clear_original_text();
+  event.mutable_invited()->add_files();
+  EXPECT_EQ(text(event), "invite message file ann@x > bob@y desk@rooms.x");
+  // What the room itself writes to the invited.
+  event = room();
+  event.add_others()->set_address("bob@y");
+  event.mutable_actor()->set_normalised("desk@rooms.x");
+  event.mutable_invited();
+  event.mutable_original_text()->set_plain("Ann invites you");
+  EXPECT_EQ(text(event), "invite desk@rooms.x > bob@y");
+}
+
+TEST(WallEventTest, AMessageWithAnInvitationIsBoth) {
+  v1::Event event = direct();
+  event.mutable_message_posted()->mutable_invitation()->set_is_direct(true);
+  event.mutable_message_posted()->add_files();
+  event.mutable_references()->set_correlation("desk@rooms.x");
+  EXPECT_EQ(text(event), "message invite file ann@x > bob@y desk@rooms.x");
+  event = room();
+  event.mutable_message_posted()->mutable_invitation();
+  EXPECT_EQ(text(event), "room invite ann@x > desk@rooms.x");
+}
+
+TEST(WallEventTest, AWhisperOfAnyKindIsAMessage) {
+  v1::Event event = room();
+  event.add_others()->set_address("bob@y");
+  event.mutable_message_edited()->set_is_private(true);
+  EXPECT_EQ(text(event), "message ann@x > bob@y desk@rooms.x");
+  event.mutable_message_deleted()->set_is_private(true);
+  EXPECT_EQ(text(event), "message ann@x > bob@y desk@rooms.x");
+  event.mutable_message_deleted()->set_is_private(false);
+  EXPECT_EQ(text(event), "room ann@x > bob@y desk@rooms.x");
 }
 
 TEST(WallEventTest, PresenceConcernsWhomItIsSentTo) {

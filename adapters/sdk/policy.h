@@ -39,7 +39,8 @@ struct PolicyQuestion {
   const std::string& profile;
   // What the event allows as an answer; empty: anything. The SDK keeps to it: an answer that is not
   // allowed (what has happened cannot be stopped) becomes PASS, flagged, with the decision that it
-  // would have been.
+  // would have been; but a change where only stopping is allowed becomes HANDLE. A policy whose
+  // change can be left out (a disclaimer) asks is_allowed() first.
   std::vector<v1::Decision> allowed;
   // After this no answer counts. What is still waiting then is answered by the SDK.
   std::chrono::steady_clock::time_point deadline;

@@ -38,6 +38,13 @@ PolicyAnswer fitted(const v1::PolicyQuestion& question, PolicyAnswer answer) {
     return error_answer("the policy gave no changed stanza");
   }
   if (is_allowed(question, answer.decision)) return answer;
+  // Unchanged it would take along what the policy has taken out.
+  if (answer.decision == v1::DECISION_PASS_CHANGED && is_allowed(question, v1::DECISION_HANDLE)) {
+    answer.decision = v1::DECISION_HANDLE;
+    answer.reason = "cannot be changed at this point" +
+                    (answer.reason.empty() ? std::string() : ": " + answer.reason);
+    return answer;
+  }
   if (!is_allowed(question, v1::DECISION_PASS)) {
     return error_answer("the policy's decision is not allowed here");
   }

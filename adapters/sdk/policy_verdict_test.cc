@@ -45,6 +45,14 @@ TEST(PolicyVerdictTest, WhatTheEventDoesNotAllowBecomesAFlaggedPass) {
             v1::DECISION_ERROR);
 }
 
+TEST(PolicyVerdictTest, AChangeThatTheEventCannotTakeIsStoppedWhereItCanBe) {
+  const v1::PolicyVerdict verdict = to_verdict(question({v1::DECISION_PASS, v1::DECISION_HANDLE}),
+                                               PolicyAnswer::pass_changed("<m/>"));
+  EXPECT_EQ(verdict.decision(), v1::DECISION_HANDLE);
+  EXPECT_TRUE(verdict.changed_raw().empty());
+  EXPECT_EQ(verdict.reason(), "cannot be changed at this point");
+}
+
 TEST(PolicyVerdictTest, AnErrorIsAnsweredAsOne) {
   const v1::PolicyVerdict verdict = to_verdict(question(), unavailable("the store is gone"));
   EXPECT_EQ(verdict.decision(), v1::DECISION_ERROR);

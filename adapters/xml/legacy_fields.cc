@@ -100,6 +100,10 @@ std::optional<LegacyType> legacy_type(const v1::Envelope& envelope, const v1::Ev
       return event.has_joined() ? LegacyType::kJoin : LegacyType::kPart;
     case v1::Event::kMessagePosted:
       return LegacyType::kChat;
+    case v1::Event::kMessageDeleted:
+      // Its fallback text is what many clients show; what it says is the sender's choice.
+      if (event.original_text().plain().empty()) return std::nullopt;
+      return LegacyType::kChat;
     case v1::Event::kHistoryRead:
       return LegacyType::kBackchat;
     case v1::Event::kFileUploaded:

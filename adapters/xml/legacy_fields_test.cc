@@ -142,6 +142,14 @@ TEST_F(LegacyTypeTest, KnowsTheSixTypesAndNoOther) {
   EXPECT_EQ(oneof->field_count(), 24);
 }
 
+TEST_F(LegacyTypeTest, TheFallbackTextOfARetractionIsShown) {
+  event_.mutable_message_deleted();
+  EXPECT_EQ(type_of(event_), std::nullopt);
+  event_.mutable_original_text()->set_plain("secret");
+  EXPECT_EQ(type_of(event_), LegacyType::kChat);
+  EXPECT_EQ(legacy_content(LegacyType::kChat, event_), "secret");
+}
+
 TEST_F(LegacyTypeTest, EvidenceIsNotShownASecondTime) {
   event_.mutable_message_posted();
   EXPECT_EQ(type_of(event_), LegacyType::kChat);

@@ -121,6 +121,7 @@ std::vector<std::string> files_named_by(const v1::Event& event) {
   };
   for (const auto& file : event.message_posted().files()) add(file);
   for (const auto& file : event.message_edited().files()) add(file);
+  for (const auto& file : event.invited().files()) add(file);
   add(event.file_uploaded().file());
   add(event.file_downloaded().file());
   return digests;
@@ -219,6 +220,7 @@ Status Completer::check_file(const v1::FileReference& file) const {
 Status Completer::check_files(const v1::Event& event) const {
   for (const auto& file : event.message_posted().files()) RETURN_IF_ERROR(check_file(file));
   for (const auto& file : event.message_edited().files()) RETURN_IF_ERROR(check_file(file));
+  for (const auto& file : event.invited().files()) RETURN_IF_ERROR(check_file(file));
   RETURN_IF_ERROR(check_file(event.file_uploaded().file()));
   return check_file(event.file_downloaded().file());
 }

@@ -13,9 +13,15 @@ struct Chain {
   std::string_view packet_type = "message";
 };
 
+// To a single occupant of a room.
+bool is_private(const v1::Event& event) {
+  return event.message_posted().is_private() || event.message_edited().is_private() ||
+         event.message_deleted().is_private() || event.invited().is_direct();
+}
+
 Chain message_chain(const v1::Event& event) {
   const bool is_room = event.conversation().kind() == v1::CONVERSATION_KIND_ROOM;
-  if (is_room && !event.message_posted().is_private()) {
+  if (is_room && !is_private(event)) {
     return {{"onBeforeBroadcast", "onBeforeSend", "es_OUT", "e_DELIVER", "es_IN"}};
   }
   if (is_room) return {{"onPacket", "es_OUT", "e_DELIVER", "es_IN"}};

@@ -83,13 +83,17 @@ TEST(Role, ADirectPostIsRecordedByTheFirstOfItsOrderThatTheProfileHas) {
 }
 
 TEST(Role, APrivatePostIsRecordedByTheFirstOfItsOrderThatTheProfileHas) {
-  const auto make = [](const std::string& name) {
-    return with(room_event(name),
-                [](v1::Event& e) { e.mutable_message_posted()->set_is_private(true); });
-  };
-  expect_choice({"onPacket", "es_OUT", "e_DELIVER", "es_IN"}, "onPacket", make);
-  expect_choice({"es_OUT", "e_DELIVER", "es_IN"}, "es_OUT", make);
-  expect_choice({"e_DELIVER", "es_IN"}, "e_DELIVER", make);
+  const std::function<void(v1::Event&)> whispers[] = {
+      [](v1::Event& e) { e.mutable_message_posted()->set_is_private(true); },
+      [](v1::Event& e) { e.mutable_message_edited()->set_is_private(true); },
+      [](v1::Event& e) { e.mutable_message_deleted()->set_is_private(true); },
+      [](v1::Event& e) { e.mutable_invited()->set_is_direct(true); }};
+  for (const auto& whisper : whispers) {
+    const auto make = [&](const std::string& name) { return with(room_event(name), whisper); };
+    expect_choice({"onPacket", "es_OUT", "e_DELIVER", "es_IN"}, "onPacket", make);
+    expect_choice({"es_OUT", "e_DELIVER", "es_IN"}, "es_OUT", make);
+    expect_choice({"e_DELIVER", "es_IN"}, "e_DELIVER", make);
+  }
 }
 
 TEST(Role, JoinsAndLeavesAreRecordedByTheFirstOfTheirOrderThatTheProfileHas) {

@@ -57,9 +57,12 @@ v1::Event event_about(const v1::FetchJob& job) {
 std::vector<v1::FileReference> links_of(const v1::Event& event, const FetchRules& rules) {
   std::vector<v1::FileReference> links;
   if (event.role() == v1::ROLE_EVIDENCE) return links;
-  if (!event.has_message_posted() && !event.has_message_edited()) return links;
-  const auto& files =
-      event.has_message_posted() ? event.message_posted().files() : event.message_edited().files();
+  if (!event.has_message_posted() && !event.has_message_edited() && !event.has_invited()) {
+    return links;
+  }
+  const auto& files = event.has_message_posted()   ? event.message_posted().files()
+                      : event.has_message_edited() ? event.message_edited().files()
+                                                   : event.invited().files();
   for (const v1::FileReference& file : files) {
     const bool is_known = std::any_of(links.begin(), links.end(),
                                       [&](const auto& one) { return one.url() == file.url(); });

@@ -40,7 +40,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   verbatim::v1::Event event;
   event.set_raw(std::string(reinterpret_cast<const char*>(data), size));
   event.mutable_message_posted();
-  Examination examination(rules(), event, [](const auto&) { return true; });
+  const std::string profile;
+  const verbatim::adapters::PolicyQuestion question{event, profile, {}, {}};
+  Examination examination(rules(), question, [](const auto&) { return true; });
   const auto answer = examination.answer();
   const auto before = verbatim::rules::parse_stanza(event.raw());
   if (answer.decision == verbatim::v1::DECISION_PASS) {

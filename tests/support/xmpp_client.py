@@ -171,6 +171,7 @@ class ChatClient(slixmpp.ClientXMPP):
         message = self.make_message(room, text, mtype="groupchat")
         message["id"] = uuid.uuid4().hex
         retract = ET.Element("{urn:xmpp:message-retract:1}retract", {"id": target_id})
+        message.append(ET.Element("{urn:xmpp:fallback:0}fallback", {"for": "urn:xmpp:message-retract:1"}))
         return await self._post(room, message, text, retract, timeout, kind="retraction")
 
     async def share_file(self, room, url, timeout=TIMEOUT_S):

@@ -243,6 +243,7 @@ void Builder::apply_message(const MessageFacts& facts) {
   if (facts.has_text) *event_.mutable_original_text() = facts.text;
   const bool is_private =
       event_.conversation().kind() == v1::CONVERSATION_KIND_ROOM && !is_groupchat();
+  if (!facts.room.empty()) event_.mutable_references()->set_correlation(facts.room);
   switch (facts.kind) {
     case MessageFacts::Kind::kPosted: {
       v1::MessagePosted& posted = *event_.mutable_message_posted();
@@ -250,24 +251,26 @@ void Builder::apply_message(const MessageFacts& facts) {
       posted.set_is_encrypted(facts.is_encrypted);
       posted.mutable_files()->Assign(facts.files.begin(), facts.files.end());
       if (is_private) add_occupant();
+      if (facts.invitation) *posted.mutable_invitation() = *facts.invitation;
+      if (facts.retraction) *posted.mutable_retraction() = *facts.retraction;
       return;
     }
     case MessageFacts::Kind::kEdited:
       if (is_private) add_occupant();
+      event_.mutable_message_edited()->set_is_private(is_private);
       event_.mutable_message_edited()->mutable_files()->Assign(facts.files.begin(),
                                                                facts.files.end());
       return;
     case MessageFacts::Kind::kDeleted:
       if (is_private) add_occupant();
-      event_.mutable_message_deleted()->set_reason(facts.reason);
-      event_.mutable_message_deleted()->set_by_moderator(facts.by_moderator);
+      *event_.mutable_message_deleted() = *facts.retraction;
+      event_.mutable_message_deleted()->set_is_private(is_private);
       return;
     case MessageFacts::Kind::kSubject:
       event_.mutable_subject_changed()->set_cleared(facts.text.plain().empty());
       return;
     case MessageFacts::Kind::kInvited:
-    case MessageFacts::Kind::kDeclined:
-    case MessageFacts::Kind::kInvitedDirect:
+      if (is_private && facts.invitation->is_direct()) add_occupant();
       return apply_invitation(facts);
     case MessageFacts::Kind::kNotice:
       event_.clear_original_text();
@@ -290,18 +293,14 @@ void Builder::add_occupant() {
 
 void Builder::apply_invitation(const MessageFacts& facts) {
   v1::Invited& invited = *event_.mutable_invited();
-  invited.set_is_direct(facts.kind == MessageFacts::Kind::kInvitedDirect);
-  invited.set_declined(facts.kind == MessageFacts::Kind::kDeclined);
-  invited.set_reason(facts.reason);
-  if (!facts.room.empty()) event_.mutable_references()->set_correlation(facts.room);
+  invited = *facts.invitation;
+  invited.mutable_files()->Assign(facts.files.begin(), facts.files.end());
   // Written by the sender: an address that is none is nobody, and must not make the rest
   // unreadable.
   if (facts.invited.empty() || !is_usable(facts.invited)) return;
-  v1::Party invitee;
-  invitee.set_address(facts.invited);
-  // Where the stanza itself only went to the room, the invited is whom it concerns.
-  if (event_.conversation().kind() == v1::CONVERSATION_KIND_ROOM) event_.clear_others();
-  *event_.add_others() = invitee;
+  // The stanza itself only went to the room; the invited is whom it concerns.
+  event_.clear_others();
+  event_.add_others()->set_address(facts.invited);
 }
 
 void Builder::add_target() {
@@ -406,12 +405,16 @@ void Builder::build_invited() {
   add_target();
   event_.mutable_invited()->set_reason(attribute("reason"));
   if (!is_message()) return;
-  MessageFacts facts = read_message(
+  const MessageFacts facts = read_message(
       *input_.stanza, {.room = room(), .are_ids_trusted = false, .is_delivery = false});
   *event_.mutable_references() = facts.references;
   if (facts.has_text) *event_.mutable_original_text() = facts.text;
-  event_.mutable_invited()->set_declined(facts.kind == MessageFacts::Kind::kDeclined);
-  if (event_.invited().reason().empty()) event_.mutable_invited()->set_reason(facts.reason);
+  v1::Invited& invited = *event_.mutable_invited();
+  invited.mutable_files()->Assign(facts.files.begin(), facts.files.end());
+  if (facts.invitation) {
+    invited.set_declined(facts.invitation->declined());
+    if (invited.reason().empty()) invited.set_reason(facts.invitation->reason());
+  }
   if (event_.others_size() == 0 && !facts.invited.empty() && is_usable(facts.invited)) {
     event_.add_others()->set_address(facts.invited);
   }

@@ -1,7 +1,7 @@
 #include "collector/sources/xcp/codec/message_facts.h"
 
+#include <algorithm>
 #include <charconv>
-#include <optional>
 
 namespace verbatim::collector {
 namespace {
@@ -21,6 +21,7 @@ constexpr std::string_view kRetract = "urn:xmpp:message-retract:1";
 constexpr std::string_view kRetractOld = "urn:xmpp:message-retract:0";
 constexpr std::string_view kModerate = "urn:xmpp:message-moderate:1";
 constexpr std::string_view kModerateOld = "urn:xmpp:message-moderate:0";
+constexpr std::string_view kFallback = "urn:xmpp:fallback:0";
 constexpr std::string_view kFasten = "urn:xmpp:fasten:0";
 constexpr std::string_view kFileSharing = "urn:xmpp:sfs:0";
 constexpr std::string_view kFileMetadata = "urn:xmpp:file:metadata:0";
@@ -43,9 +44,22 @@ const XmlElement* find_body(const XmlElement& message) {
   return bodies.empty() ? nullptr : bodies.front();
 }
 
+// XEP-0045, section 8.1.
+bool is_room_subject(const XmlElement& message) {
+  return message.attribute("type") == "groupchat" && message.child("subject", kClient) != nullptr &&
+         message.child("body", kClient) == nullptr && message.child("thread", kClient) == nullptr;
+}
+
+// People read a subject without a body, too; the empty one says something in a room only.
+void read_subject(const XmlElement& message, MessageFacts& facts) {
+  const std::string subject = child_text(&message, "subject", kClient);
+  facts.has_text = !subject.empty() || is_room_subject(message);
+  if (facts.has_text) facts.text.set_plain(subject);
+}
+
 void read_text(const XmlElement& message, MessageFacts& facts) {
   const XmlElement* body = find_body(message);
-  if (body == nullptr) return;
+  if (body == nullptr) return read_subject(message, facts);
   facts.has_text = true;
   facts.text.set_plain(body->text());
   facts.text.set_language(body->has_attribute("lang", kXml) ? body->attribute("lang", kXml)
@@ -139,57 +153,74 @@ const XmlElement* find_retraction(const XmlElement& message, std::string& target
   return apply->child("retract", kRetractOld);
 }
 
-bool read_retraction(const XmlElement& message, const MessageContext& context,
+void read_retraction(const XmlElement& message, const MessageContext& context,
                      MessageFacts& facts) {
   std::string target;
   const XmlElement* retract = find_retraction(message, target);
-  if (retract == nullptr || target.empty()) return false;
-  facts.kind = Kind::kDeleted;
+  if (retract == nullptr || target.empty()) return;
   facts.references.set_target_message_id(target);
-  facts.reason = child_text(retract, "reason", retract->ns());
+  v1::MessageDeleted& retraction = facts.retraction.emplace();
+  retraction.set_reason(child_text(retract, "reason", retract->ns()));
   const bool names_moderator =
       retract->ns() == kModerateOld || retract->child("moderated", kModerate) != nullptr;
   // Only the room itself can say so (XEP-0425, section 5).
-  facts.by_moderator =
-      names_moderator && !context.room.empty() && message.attribute("from") == context.room;
-  return true;
+  retraction.set_by_moderator(names_moderator && !context.room.empty() &&
+                              message.attribute("from") == context.room);
 }
 
-bool read_invitation(const XmlElement& message, const MessageContext& context,
+// All of the body is for clients that know no retractions (XEP-0428). Before `for` there was none.
+bool is_fallback_for_retraction(const XmlElement& message) {
+  const auto fallbacks = message.children("fallback", kFallback);
+  return std::any_of(fallbacks.begin(), fallbacks.end(), [](const XmlElement* fallback) {
+    const std::string what = fallback->attribute("for");
+    if (!what.empty() && what != kRetract && what != kRetractOld) return false;
+    const XmlElement* body = fallback->child("body", kFallback);
+    if (body == nullptr) return !fallback->has_children();
+    return !body->has_attribute("start") && !body->has_attribute("end");
+  });
+}
+
+// To the room, or from it: never what one writes to an occupant, or somewhere else.
+bool goes_through_room(const XmlElement& message, const MessageContext& context) {
+  if (context.room.empty()) return false;
+  return message.attribute(context.is_delivery ? "from" : "to").find('/') == std::string::npos;
+}
+
+void read_invitation(const XmlElement& message, const MessageContext& context,
                      MessageFacts& facts) {
   const XmlElement* user = message.child("x", kMucUser);
   const XmlElement* invite = user == nullptr ? nullptr : user->child("invite", kMucUser);
   const XmlElement* decline = user == nullptr ? nullptr : user->child("decline", kMucUser);
-  const XmlElement* found = invite != nullptr ? invite : decline;
-  // People invite through a room. Beside words that go straight to somebody it is an ornament, and
-  // must not make a message something else.
-  const bool is_ornament = !context.is_delivery && context.room.empty() && facts.has_text;
-  if (found != nullptr && !is_ornament) {
-    facts.kind = invite != nullptr ? Kind::kInvited : Kind::kDeclined;
-    facts.invited = found->attribute("to");
-    facts.reason = child_text(found, "reason", kMucUser);
-    return true;
+  if (const XmlElement* found = invite != nullptr ? invite : decline) {
+    v1::Invited& invitation = facts.invitation.emplace();
+    invitation.set_is_direct(!goes_through_room(message, context));
+    invitation.set_declined(invite == nullptr);
+    invitation.set_reason(child_text(found, "reason", kMucUser));
+    if (!invitation.is_direct()) facts.invited = found->attribute("to");
+    return;
   }
   const XmlElement* direct = message.child("x", "jabber:x:conference");
   // In a groupchat it is an ornament of a post.
-  if (direct == nullptr || message.attribute("type") == "groupchat") return false;
-  if (direct->attribute("jid").empty()) return false;
-  facts.kind = Kind::kInvitedDirect;
+  if (direct == nullptr || message.attribute("type") == "groupchat") return;
+  if (direct->attribute("jid").empty()) return;
   facts.room = direct->attribute("jid");
-  facts.reason = direct->attribute("reason");
-  return true;
+  facts.invitation.emplace().set_is_direct(true);
+  facts.invitation->set_reason(direct->attribute("reason"));
 }
 
-bool read_subject(const XmlElement& message, MessageFacts& facts) {
-  const XmlElement* subject = message.child("subject", kClient);
-  if (subject == nullptr || message.attribute("type") != "groupchat" || facts.has_text ||
-      message.child("thread", kClient) != nullptr) {
-    return false;
+// What stands beside words, files or encrypted content is noted, and changes nothing.
+Kind kind_of_content(const XmlElement& message, MessageFacts& facts) {
+  if (facts.retraction && !facts.invitation) {
+    const bool is_fallback = message.child("body", kClient) != nullptr && facts.files.empty() &&
+                             !facts.is_encrypted && is_fallback_for_retraction(message);
+    return is_fallback || facts.retraction->by_moderator() ? Kind::kDeleted : Kind::kPosted;
   }
-  facts.kind = Kind::kSubject;
-  facts.has_text = true;
-  facts.text.set_plain(subject->text());
-  return true;
+  const XmlElement* replace = message.child("replace", kCorrect);
+  if (facts.invitation || replace == nullptr || replace->attribute("id").empty()) {
+    return Kind::kPosted;
+  }
+  facts.references.set_target_message_id(replace->attribute("id"));
+  return Kind::kEdited;
 }
 
 std::string notice_of(const XmlElement& message) {
@@ -200,6 +231,19 @@ std::string notice_of(const XmlElement& message) {
   if (message.child_in("urn:xmpp:chat-markers:0") != nullptr) return "marker";
   if (message.child_in("http://jabber.org/protocol/chatstates") != nullptr) return "chat state";
   return "no content";
+}
+
+Kind kind_of(const XmlElement& message, MessageFacts& facts) {
+  const bool is_subject = is_room_subject(message);
+  const bool has_content =
+      (facts.has_text && !is_subject) || !facts.files.empty() || facts.is_encrypted;
+  // The room makes an invitation of its own of it; a groupchat it shows to all as it is.
+  const bool is_shown_to_all = message.attribute("type") == "groupchat";
+  if (facts.invitation && !facts.invitation->is_direct() && !is_shown_to_all) return Kind::kInvited;
+  if (has_content || (facts.invitation && is_shown_to_all)) return kind_of_content(message, facts);
+  if (is_subject) return Kind::kSubject;
+  if (facts.invitation) return Kind::kInvited;
+  return facts.retraction ? Kind::kDeleted : Kind::kNotice;
 }
 
 }  // namespace
@@ -218,22 +262,10 @@ MessageFacts read_message(const XmlElement& message, const MessageContext& conte
   read_text(message, facts);
   read_files(message, facts);
   facts.is_encrypted = is_encrypted(message);
-  if (read_retraction(message, context, facts) || read_invitation(message, context, facts)) {
-    return facts;
-  }
-  const XmlElement* replace = message.child("replace", kCorrect);
-  const bool has_content = facts.has_text || !facts.files.empty() || facts.is_encrypted;
-  if (replace != nullptr && !replace->attribute("id").empty() && has_content) {
-    facts.kind = Kind::kEdited;
-    facts.references.set_target_message_id(replace->attribute("id"));
-    return facts;
-  }
-  if (read_subject(message, facts)) return facts;
-  if (has_content) {
-    facts.kind = Kind::kPosted;
-  } else {
-    facts.notice = notice_of(message);
-  }
+  read_retraction(message, context, facts);
+  read_invitation(message, context, facts);
+  facts.kind = kind_of(message, facts);
+  if (facts.kind == Kind::kNotice) facts.notice = notice_of(message);
   return facts;
 }
 

@@ -1,9 +1,12 @@
 // What an XMPP message stanza says, by the rules of the XEPs an archive has to know.
 //
-// The rules guard against a sender who dresses a post as something else: whatever carries a body
-// and may be shown to people is a post, an edit or a deletion with its text, never a mere notice.
+// The rules guard against a sender who dresses a post as something else: what carries words, files
+// or encrypted content for people is a post or an edit, whatever stands beside it. Only what has
+// none of them is an invitation, a deletion or a notice. Two exceptions, which keep their words: an
+// invitation through the room, and a deletion of whose body its sender says that it is a fallback.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,25 +21,26 @@ struct MessageFacts {
     kEdited,   // XEP-0308
     kDeleted,  // XEP-0424, XEP-0425
     kSubject,  // XEP-0045, section 8.1
-    kInvited,  // mediated, XEP-0045 section 7.8
-    kDeclined,
-    kInvitedDirect,  // XEP-0249
-    kNotice,         // nothing that was said: chat state, receipt, marker, copy, replay, error
+    kInvited,  // XEP-0045 section 7.8, XEP-0249
+    kNotice,   // nothing that was said: chat state, receipt, marker, copy, replay, error
   };
 
   Kind kind = Kind::kNotice;
   // kNotice: "chat state", "receipt", "marker", "reaction", "carbon copy", "forwarded copy",
   // "history replay", "error", "no content".
   std::string notice;
-  bool is_encrypted = false;  // XEP-0380, XEP-0384
-  bool by_moderator = false;  // kDeleted
-  bool has_text = false;      // false: `text` is of no meaning
-  v1::Text text;
+  bool is_encrypted = false;             // XEP-0380, XEP-0384
+  bool has_text = false;                 // false: `text` is of no meaning
+  v1::Text text;                         // the body, or where there is none the subject
   std::vector<v1::FileReference> files;  // XEP-0066, XEP-0447
   v1::References references;
-  std::string invited;  // invitations: the address invited, or who declined's inviter
-  std::string room;     // kInvitedDirect: the room
-  std::string reason;
+  // Whatever the kind: a post may have both beside it.
+  std::optional<v1::Invited> invitation;  // without files
+  std::optional<v1::MessageDeleted> retraction;
+  // Of an invitation through the room: the address invited, or who declined's inviter. Elsewhere
+  // the sender may write there what it likes.
+  std::string invited;
+  std::string room;  // XEP-0249
 };
 
 struct MessageContext {

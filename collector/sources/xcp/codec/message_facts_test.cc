@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
 #include "collector/sources/xcp/codec/test_xml.h"
 
 namespace verbatim::collector {
@@ -17,6 +20,7 @@ MessageFacts read(const std::string& attributes, const std::string& children,
 }
 
 const MessageContext kRoomCopy = {.room = "r@muc.x", .are_ids_trusted = true, .is_delivery = true};
+const MessageContext kRoomPost = {.room = "r@muc.x"};
 
 TEST(MessageFacts, APostKeepsItsTextToTheLetter) {
   const MessageFacts facts = read("id='m1' xml:lang='en'",
@@ -45,7 +49,9 @@ TEST(MessageFacts, EditsAndRetractionsNameTheFirstVersion) {
   EXPECT_EQ(edit.references.target_message_id(), "m1");
   EXPECT_EQ(edit.text.plain(), "new");
   const MessageFacts retraction =
-      read("id='m3'", "<retract xmlns='urn:xmpp:message-retract:1' id='s1'/><body>gone</body>");
+      read("id='m3'",
+           "<retract xmlns='urn:xmpp:message-retract:1' id='s1'/><body>gone</body>"
+           "<fallback xmlns='urn:xmpp:fallback:0' for='urn:xmpp:message-retract:1'/>");
   EXPECT_EQ(retraction.kind, Kind::kDeleted);
   EXPECT_EQ(retraction.references.target_message_id(), "s1");
   EXPECT_EQ(retraction.text.plain(), "gone");
@@ -63,31 +69,114 @@ TEST(MessageFacts, OnlyTheRoomItselfModerates) {
       "<reason>spam</reason></retract>";
   const MessageFacts real = read("type='groupchat' from='r@muc.x'", moderated, kRoomCopy);
   EXPECT_EQ(real.kind, Kind::kDeleted);
-  EXPECT_TRUE(real.by_moderator);
-  EXPECT_EQ(real.reason, "spam");
-  EXPECT_FALSE(read("type='groupchat' from='r@muc.x/eve'", moderated, kRoomCopy).by_moderator);
+  EXPECT_TRUE(real.retraction->by_moderator());
+  EXPECT_EQ(real.retraction->reason(), "spam");
+  EXPECT_FALSE(
+      read("type='groupchat' from='r@muc.x/eve'", moderated, kRoomCopy).retraction->by_moderator());
+  const std::string body = "<body>a message was removed</body>";
+  EXPECT_EQ(read("type='groupchat' from='r@muc.x'", moderated + body, kRoomCopy).kind,
+            Kind::kDeleted);
+}
+
+// Who marks a post as a retraction must not get it past those who look at posts.
+TEST(MessageFacts, WordsFilesAndEncryptionBesideARetractionArePosted) {
+  const std::string retract = "<retract xmlns='urn:xmpp:message-retract:1' id='nonsense'/>";
+  const std::string fallback =
+      "<fallback xmlns='urn:xmpp:fallback:0' for='urn:xmpp:message-retract:1'";
+  for (const std::string type : {"type='chat'", "type='groupchat'"}) {
+    const std::vector<std::string> contents = {
+        "<body>secret</body>",
+        "<x xmlns='jabber:x:oob'><url>https://u.x/x.exe</url></x>",
+        "<encrypted xmlns='urn:xmpp:omemo:2'/>",
+        "<body>part</body>" + fallback + "><body start='0' end='2'/></fallback>",
+        "<body>of something else</body><fallback xmlns='urn:xmpp:fallback:0' for='urn:other'/>",
+        "<body>and a file</body><x xmlns='jabber:x:oob'><url>https://u.x/x.exe</url></x>" +
+            fallback + "/>"};
+    for (const std::string& content : contents) {
+      const MessageFacts facts = read(type, retract + content);
+      EXPECT_EQ(facts.kind, Kind::kPosted) << content;
+      EXPECT_TRUE(facts.retraction.has_value());
+      EXPECT_EQ(facts.references.target_message_id(), "nonsense");
+    }
+    EXPECT_EQ(read(type, retract).kind, Kind::kDeleted);
+    EXPECT_EQ(read(type, retract + "<body>b</body>" + fallback + "><body/></fallback>").kind,
+              Kind::kDeleted);
+  }
 }
 
 TEST(MessageFacts, ASubjectHasNeitherBodyNorThread) {
   EXPECT_EQ(read("type='groupchat'", "<subject>s</subject>").kind, Kind::kSubject);
   EXPECT_EQ(read("type='groupchat'", "<subject/>").kind, Kind::kSubject);
   EXPECT_EQ(read("type='groupchat'", "<subject>s</subject><body>b</body>").kind, Kind::kPosted);
-  EXPECT_EQ(read("type='groupchat'", "<subject>s</subject><thread>t</thread>").kind, Kind::kNotice);
-  EXPECT_EQ(read("type='chat'", "<subject>s</subject>").kind, Kind::kNotice);
+  EXPECT_EQ(read("type='chat'", "<subject/>").kind, Kind::kNotice);
+}
+
+TEST(MessageFacts, ASubjectThatIsNotTheRoomsIsReadAsAText) {
+  const MessageFacts chat = read("type='chat'", "<subject>s</subject>");
+  EXPECT_EQ(chat.kind, Kind::kPosted);
+  EXPECT_EQ(chat.text.plain(), "s");
+  EXPECT_EQ(read("type='groupchat'", "<subject>s</subject><thread>t</thread>").kind, Kind::kPosted);
+  // A file beside the room's subject is not lost with it.
+  EXPECT_EQ(read("type='groupchat'",
+                 "<subject>s</subject><x xmlns='jabber:x:oob'><url>https://u.x/x.exe</url></x>")
+                .kind,
+            Kind::kPosted);
 }
 
 TEST(MessageFacts, InvitationsMediatedDeclinedAndDirect) {
   const std::string user = "<x xmlns='http://jabber.org/protocol/muc#user'>";
   const MessageFacts mediated =
-      read("", user + "<invite to='b@x'><reason>come</reason></invite></x>");
+      read("to='r@muc.x'", user + "<invite to='b@x'><reason>come</reason></invite></x>", kRoomPost);
   EXPECT_EQ(mediated.kind, Kind::kInvited);
   EXPECT_EQ(mediated.invited, "b@x");
-  EXPECT_EQ(mediated.reason, "come");
-  EXPECT_EQ(read("", user + "<decline to='a@x'/></x>").kind, Kind::kDeclined);
+  EXPECT_EQ(mediated.invitation->reason(), "come");
+  EXPECT_FALSE(mediated.invitation->is_direct());
+  const MessageFacts declined = read("to='r@muc.x'", user + "<decline to='a@x'/></x>", kRoomPost);
+  EXPECT_EQ(declined.kind, Kind::kInvited);
+  EXPECT_TRUE(declined.invitation->declined());
   const std::string direct = "<x xmlns='jabber:x:conference' jid='r@muc.x' reason='come'/>";
-  EXPECT_EQ(read("", direct).kind, Kind::kInvitedDirect);
+  EXPECT_EQ(read("", direct).kind, Kind::kInvited);
+  EXPECT_TRUE(read("", direct).invitation->is_direct());
+  EXPECT_EQ(read("", direct).invitation->reason(), "come");
   EXPECT_EQ(read("", direct).room, "r@muc.x");
   EXPECT_EQ(read("type='groupchat'", direct + "<body>b</body>").kind, Kind::kPosted);
+}
+
+TEST(MessageFacts, AnInvitationBesideWordsFilesOrEncryptionIsAPost) {
+  const std::string conference = "<x xmlns='jabber:x:conference' jid='r@muc.x' reason='come'/>";
+  const std::string invite =
+      "<x xmlns='http://jabber.org/protocol/muc#user'><invite to='friend@x'/></x>";
+  for (const std::string& ornament : {conference, invite}) {
+    for (const char* const content :
+         {"<body>secret</body>", "<subject>secret</subject>",
+          "<x xmlns='jabber:x:oob'><url>https://u.x/x.exe</url></x>",
+          "<encrypted xmlns='eu.siacs.conversations.axolotl'/>",
+          "<body>new</body><replace xmlns='urn:xmpp:message-correct:0' id='m1'/>",
+          "<body>b</body><retract xmlns='urn:xmpp:message-retract:1' id='m1'/>"
+          "<fallback xmlns='urn:xmpp:fallback:0'/>"}) {
+      const MessageFacts facts = read("type='chat' to='b@x'", ornament + content);
+      EXPECT_EQ(facts.kind, Kind::kPosted) << ornament << content;
+      EXPECT_TRUE(facts.invitation->is_direct());
+      EXPECT_EQ(facts.invited, "");  // nobody has invited that friend
+    }
+  }
+  // A whisper, at the session and at the room; a message from another server; all of a room.
+  const std::string words = "<body>psst</body>" + invite;
+  EXPECT_EQ(read("type='chat' to='r@muc.x/Bob'", words, kRoomPost).kind, Kind::kPosted);
+  EXPECT_EQ(read("from='eve@y'", words, {.room = "", .is_delivery = true}).kind, Kind::kPosted);
+  EXPECT_EQ(read("type='groupchat' to='r@muc.x'", words, kRoomPost).kind, Kind::kPosted);
+  EXPECT_EQ(read("type='groupchat' to='r@muc.x'", invite, kRoomPost).kind, Kind::kPosted);
+}
+
+TEST(MessageFacts, WhatTheRoomWritesBesideItsInvitationLeavesItOne) {
+  const std::string invite =
+      "<body>Ann invites you</body>"
+      "<x xmlns='http://jabber.org/protocol/muc#user'><invite from='a@x'/></x>";
+  const MessageFacts facts = read("from='r@muc.x' to='b@x'", invite, kRoomCopy);
+  EXPECT_EQ(facts.kind, Kind::kInvited);
+  EXPECT_FALSE(facts.invitation->is_direct());
+  EXPECT_EQ(facts.text.plain(), "Ann invites you");
+  EXPECT_EQ(read("from='r@muc.x/Eve' to='b@x'", invite, kRoomCopy).kind, Kind::kPosted);
 }
 
 TEST(MessageFacts, FilesByLinkAndBySharing) {

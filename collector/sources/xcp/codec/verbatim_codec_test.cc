@@ -7,6 +7,8 @@
 
 #include "base/sha256.h"
 #include "collector/broker/completer.h"
+#include "collector/broker/profile.h"
+#include "collector/broker/role.h"
 #include "collector/sources/xcp/codec/test_xml.h"
 
 namespace verbatim::collector {
@@ -266,6 +268,88 @@ TEST(VerbatimCodec, AnInvitedWhoIsNobodyLeavesTheMessageReadable) {
       decode("name='onBeforeInvite' " + kRoom, message("from='a@x/phone' to='r@muc.x'", invite));
   EXPECT_TRUE(in_room.is_understood);
   EXPECT_EQ(in_room.event.others_size(), 0);
+}
+
+// Whatever stands beside words, they are a post that is recorded, and go to whom they go to.
+TEST(VerbatimCodec, WordsBesideAnInvitationOrARetractionAreARecordedPost) {
+  const std::string invite =
+      "<x xmlns='http://jabber.org/protocol/muc#user'><invite to='friend@x'/></x>";
+  const std::string conference = "<x xmlns='jabber:x:conference' jid='t@muc.x' reason='tea'/>";
+  const std::string retract = "<retract xmlns='urn:xmpp:message-retract:1' id='m0'/>";
+  const std::string words =
+      "<body>psst</body><x xmlns='jabber:x:oob'><url>https://u.x/x.exe</url></x>";
+  const struct {
+    std::string attributes, stanza, other;
+  } roads[] = {
+      {"name='es_OUT' ptype='message' " + kPerson, "type='chat' from='a@x/phone' to='b@x'", "b@x"},
+      {"name='onPacket' target='b@x/r' target-nick='Bob' " + kRoom,
+       "type='chat' from='a@x/phone' to='r@muc.x/Bob'", "b@x/r"},
+      {"name='onBeforeBroadcast' " + kRoom, "type='groupchat' from='a@x/phone' to='r@muc.x'", ""}};
+  for (const auto& road : roads) {
+    for (const std::string& ornament : {invite, conference, retract}) {
+      const DecodedEvent decoded =
+          decode("" + road.attributes, message(road.stanza, words + ornament));
+      ASSERT_TRUE(decoded.event.has_message_posted()) << road.attributes << ornament;
+      EXPECT_EQ(decoded.event.original_text().plain(), "psst");
+      EXPECT_EQ(decoded.event.message_posted().files(0).name(), "x.exe");
+      EXPECT_EQ(decoded.event.message_posted().has_retraction(), ornament == retract);
+      EXPECT_EQ(decoded.event.others_size(), road.other.empty() ? 0 : 1);
+      for (const v1::Party& other : decoded.event.others()) {
+        EXPECT_EQ(other.address(), road.other);
+      }
+      EXPECT_EQ(completed(decoded).role(), v1::ROLE_RECORD) << road.attributes << ornament;
+    }
+  }
+  const DecodedEvent direct =
+      decode(roads[0].attributes, message(roads[0].stanza, words + conference));
+  EXPECT_EQ(direct.event.message_posted().invitation().reason(), "tea");
+  EXPECT_EQ(direct.event.references().correlation(), "t@muc.x");
+}
+
+TEST(VerbatimCodec, AnInvitationInAMessageFromAnotherServerIsRecorded) {
+  const std::string invite =
+      "<x xmlns='http://jabber.org/protocol/muc#user'><invite to='friend@x'><reason>psst</reason>"
+      "</invite></x>";
+  for (const std::string body : {"<body>psst</body>", ""}) {
+    v1::Event event = decode("name='e_DELIVER' ptype='message' actor='eve@y/r'",
+                             message("from='eve@y/r' to='b@x'", body + invite))
+                          .event;
+    event.mutable_actor()->set_affinity(v1::AFFINITY_FEDERATED);
+    EXPECT_EQ(choose_role(*Profile::create("all"), event), v1::ROLE_RECORD) << body;
+    EXPECT_EQ(event.has_message_posted(), !body.empty());
+    ASSERT_EQ(event.others_size(), 1);
+    EXPECT_EQ(event.others(0).address(), "b@x");
+  }
+}
+
+// Its records would stand with events of the room, which never come for it.
+TEST(VerbatimCodec, AWhisperOfAnyKindIsRecordedAsOne) {
+  for (const std::string inside :
+       {"<body>psst</body><replace xmlns='urn:xmpp:message-correct:0' id='m0'/>",
+        "<retract xmlns='urn:xmpp:message-retract:1' id='m0'/>",
+        "<x xmlns='jabber:x:conference' jid='t@muc.x' reason='psst'/>"}) {
+    const DecodedEvent whisper =
+        decode("name='onPacket' target='b@x/r' target-nick='Bob' " + kRoom,
+               message("type='chat' from='a@x/phone' to='r@muc.x/Bob'", inside));
+    EXPECT_EQ(completed(whisper).role(), v1::ROLE_RECORD) << inside;
+    EXPECT_EQ(whisper.event.others_size(), 1) << inside;
+  }
+}
+
+TEST(VerbatimCodec, AnInvitationThroughTheRoomKeepsItsTextAndItsFiles) {
+  const std::string invite =
+      "<body>hi</body><x xmlns='jabber:x:oob'><url>https://u.x/x.exe</url></x>"
+      "<x xmlns='http://jabber.org/protocol/muc#user'><invite to='friend@x'/></x>";
+  for (const std::string& attributes :
+       {"name='es_OUT' ptype='message' " + kPerson, "name='onBeforeInvite' " + kRoom}) {
+    const v1::Event event =
+        decode(attributes, message("from='a@x/phone' to='r@muc.x'", invite)).event;
+    ASSERT_TRUE(event.has_invited()) << attributes;
+    EXPECT_EQ(event.original_text().plain(), "hi");
+    EXPECT_EQ(event.invited().files(0).name(), "x.exe");
+    ASSERT_EQ(event.others_size(), 1);
+    EXPECT_EQ(event.others(0).address(), "friend@x");
+  }
 }
 
 TEST(VerbatimCodec, ChangesOfAUserByWhatChanges) {
