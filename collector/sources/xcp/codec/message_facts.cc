@@ -251,7 +251,9 @@ Kind kind_of(const XmlElement& message, MessageFacts& facts) {
 MessageFacts read_message(const XmlElement& message, const MessageContext& context) {
   MessageFacts facts;
   read_references(message, context, facts);
-  if (message.attribute("type") == "error") {
+  // A bounce repeats what its receiver had said, beside an <error/> (RFC 6120, section 8.3.1).
+  // Without one it is a message like any other, whatever it calls itself.
+  if (message.attribute("type") == "error" && message.child("error", kClient) != nullptr) {
     facts.notice = "error";
     return facts;
   }

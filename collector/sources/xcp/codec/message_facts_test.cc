@@ -264,7 +264,8 @@ TEST(MessageFacts, WhatSaysNothingIsANotice) {
     EXPECT_EQ(read("", xml).notice, notice);
     EXPECT_EQ(read("", xml + "<body>b</body>").kind, Kind::kPosted);
   }
-  EXPECT_EQ(read("type='error'", "<body>b</body>").notice, "error");
+  EXPECT_EQ(read("type='error'", "<body>b</body><error type='cancel'/>").notice, "error");
+  EXPECT_EQ(read("type='error'", "<body>b</body>").kind, Kind::kPosted);
 }
 
 }  // namespace
