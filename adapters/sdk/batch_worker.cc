@@ -41,7 +41,7 @@ Status BatchWorker::take_welcome(const v1::AdapterWelcome& welcome) {
 Status BatchWorker::take_activity(const v1::Activity& activity) {
   RETURN_IF_ERROR(load_last_applied().error());
   // A hub of before the field says 0; then the welcome's stands.
-  if (activity.last_acked_batch() > acked_.number) {
+  if (activity.last_acked_batch() > 0) {
     acked_ = {activity.last_acked_batch(), activity.last_acked_digest()};
   }
   return check_acked();
