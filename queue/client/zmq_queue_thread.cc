@@ -281,6 +281,8 @@ void ZmqQueueClient::read_frames() {
 
 void ZmqQueueClient::on_frame(v1::QueueFrame& frame) {
   if (frame.has_refused() && frame.refused().reason() == v1::REFUSAL_REASON_HELLO_WANTED) {
+    // If it answers a put, that is not stored.
+    pipeline_.on_reply(frame, clock_.monotonic());
     return reconnect("the service does not know us");
   }
   if (frame.request_id() == step_id_ && step_id_ != 0) {
