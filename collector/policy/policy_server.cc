@@ -10,6 +10,8 @@ namespace {
 
 // Answers that come twice are known as such among the last so many.
 constexpr size_t kAnsweredMaxCount = 64;
+// And late ones to what no longer counts against the credit.
+constexpr size_t kForgottenMaxCount = 1'024;
 constexpr size_t kLatenciesMaxCount = 64;
 constexpr int32_t kCreditMax = 65'536;
 constexpr int kSilentBeats = 3;
@@ -79,10 +81,9 @@ void PolicyServer::activate() {
   LOG_INFO("policy attached server={} instance={}", name_, sessions_.front()->hello().instance());
   set_presence(Presence::kUp, "attached");
   credit_ = 1;
-  given_up_.clear();
+  forget_given_up();
   answered_.clear();
   latencies_us_.clear();
-  first_question_ = last_question_ + 1;
   resume();
   sessions_.front()->push(make_activity(true));
   pump();
@@ -95,6 +96,8 @@ void PolicyServer::detach(const std::shared_ptr<PolicySession>& session, bool is
   LOG_WARN("policy detached server={} graceful={}", name_, is_graceful);
   // What it did not answer is asked again, in the order of the first time.
   for (auto place = open_.rbegin(); place != open_.rend(); ++place) {
+    forget(place->first, about_late(*place->second.subject->event,
+                                    "policy " + name_ + " answered what it was asked before"));
     waiting_.push_front(std::move(place->second));
   }
   open_.clear();
@@ -221,9 +224,16 @@ void PolicyServer::take_unexpected(const std::shared_ptr<PolicySession>& session
   }
   if (const auto given_up = given_up_.find(number); given_up != given_up_.end()) {
     counts_.set_late_count(counts_.late_count() + 1);
-    results_.lates.push_back(std::move(given_up->second));
+    results_.lates.push_back(std::move(given_up->second.late));
     given_up_.erase(given_up);
     return pump();
+  }
+  const auto forgotten = is_active(session) ? forgotten_.find(number) : forgotten_.end();
+  if (forgotten != forgotten_.end()) {
+    counts_.set_late_count(counts_.late_count() + 1);
+    results_.lates.push_back(std::move(forgotten->second));
+    forgotten_.erase(forgotten);
+    return;
   }
   const auto twice = std::find_if(answered_.begin(), answered_.end(),
                                   [&](const auto& answered) { return answered.first == number; });
@@ -233,10 +243,9 @@ void PolicyServer::take_unexpected(const std::shared_ptr<PolicySession>& session
         about_late(*twice->second->event, "policy " + name_ + " answered a second time"));
     return;
   }
-  // An answer to a probe that has run out, or to what was answered long ago.
-  const bool was_asked =
-      is_active(session) && number >= first_question_ && number <= last_question_;
-  if (was_asked) {
+  // An answer to a probe that has run out, or to what was asked long ago, perhaps on an earlier
+  // stream: a server that we dial may still have its answers in a queue.
+  if (is_active(session) && number >= 1 && number <= last_question_) {
     counts_.set_late_count(counts_.late_count() + 1);
     return;
   }
@@ -300,9 +309,33 @@ void PolicyServer::move(const Entry& entry) {
   results_.results.push_back({entry.ticket, true, {}});
 }
 
-void PolicyServer::forget_open(uint64_t question, const Entry& entry) {
-  given_up_.emplace(
-      question, about_late(*entry.subject->event, "policy " + name_ + " answered after its time"));
+void PolicyServer::give_up(uint64_t question, const Entry& entry) {
+  LateReply late =
+      about_late(*entry.subject->event, "policy " + name_ + " answered after its time");
+  given_up_.emplace(question, GivenUp{std::move(late), now() + times_.limit()});
+}
+
+void PolicyServer::forget(uint64_t question, LateReply late) {
+  forgotten_.insert_or_assign(question, std::move(late));
+  if (forgotten_.size() > kForgottenMaxCount) forgotten_.erase(forgotten_.begin());
+}
+
+void PolicyServer::forget_given_up() {
+  for (auto& [question, given_up] : given_up_) forget(question, std::move(given_up.late));
+  given_up_.clear();
+}
+
+// A server that has thrown away what it was asked will never answer it.
+void PolicyServer::expire_given_up() {
+  for (auto place = given_up_.begin(); place != given_up_.end();) {
+    if (place->second.until > now()) {
+      ++place;
+      continue;
+    }
+    forget(place->first, std::move(place->second.late));
+    place = given_up_.erase(place);
+  }
+  pump();
 }
 
 void PolicyServer::tick() {
@@ -312,6 +345,7 @@ void PolicyServer::tick() {
     detach(session, false);
   }
   expire();
+  expire_given_up();
   beat();
   probe();
 }
@@ -342,7 +376,7 @@ void PolicyServer::expire() {
     const uint64_t question = place->first;
     const Entry entry = std::move(place->second);
     place = open_.erase(place);
-    forget_open(question, entry);
+    give_up(question, entry);
     end_expired(entry);
   }
   if (timeouts_in_a_row_ >= times_.suspend_after && !suspended_at_) suspend();
@@ -389,7 +423,7 @@ void PolicyServer::suspend() {
   since_unix_ns_ = clock_.unix_now_ns();
   next_probe_ = now() + times_.probe_interval;
   for (const auto& [question, entry] : std::exchange(open_, {})) {
-    forget_open(question, entry);
+    give_up(question, entry);
     end_silent(entry, v1::Verdict::CAUSE_SUSPENDED, "suspended after timeouts in a row");
   }
   for (const Entry& entry : std::exchange(waiting_, {})) {
@@ -401,6 +435,8 @@ void PolicyServer::resume() {
   if (suspended_at_) {
     LOG_INFO("policy resumed server={}", name_);
     since_unix_ns_ = clock_.unix_now_ns();
+    // It answers again, and has dealt with its backlog in whatever way.
+    forget_given_up();
   }
   suspended_at_.reset();
   unanswered_.reset();

@@ -5,10 +5,9 @@
 // I2 Every ask() gives exactly one result, within the subject's time at the latest.
 // I3 An answer counts only from the active instance, to an open question, once. Anything else has
 // no
-//    effect but is counted and told (PolicyResults::lates).
-// I4 Never more questions are unanswered than the credit allows, those given up included; a probe
-// is
-//    one more.
+//    effect but is counted, and told (PolicyResults::lates) as long as the question is remembered.
+// I4 Never more questions are unanswered than the credit allows, those given up included, until as
+//    much time has passed again or the server resumes; a probe is one more.
 // I5 A server that left with a word ("gone") has no share. One that left without ("lost") keeps its
 //    share for outage_hold, and events wait for it up to outage_wait; what it was asked it is asked
 //    again when it is back, and no other server instead.
@@ -110,6 +109,11 @@ class PolicyServer {
     std::chrono::nanoseconds until{0};
   };
 
+  struct GivenUp {
+    LateReply late;
+    std::chrono::nanoseconds until{0};  // counts against the credit
+  };
+
   std::chrono::nanoseconds now() const { return clock_.monotonic(); }
   bool is_active(const std::shared_ptr<PolicySession>& session) const;
   void activate();
@@ -125,7 +129,10 @@ class PolicyServer {
   void end(const Entry& entry, PolicyReply reply);
   void end_silent(const Entry& entry, v1::Verdict::Cause cause, std::string reason);
   void move(const Entry& entry);
-  void forget_open(uint64_t question, const Entry& entry);
+  void give_up(uint64_t question, const Entry& entry);
+  void expire_given_up();
+  void forget_given_up();
+  void forget(uint64_t question, LateReply late);
   void expire();
   void end_expired(const Entry& entry);
   void note_timeout(const Entry& entry);
@@ -150,12 +157,12 @@ class PolicyServer {
   int32_t credit_ = 1;
   std::chrono::nanoseconds next_beat_{0};
 
-  std::deque<Entry> waiting_;               // not sent yet
-  std::map<uint64_t, Entry> open_;          // by question number
-  std::map<uint64_t, LateReply> given_up_;  // asked of this instance, and nobody waits any more
+  std::deque<Entry> waiting_;                // not sent yet
+  std::map<uint64_t, Entry> open_;           // by question number
+  std::map<uint64_t, GivenUp> given_up_;     // asked of this instance, and nobody waits any more
+  std::map<uint64_t, LateReply> forgotten_;  // the last few of those, and of what was asked again
   std::deque<std::pair<uint64_t, std::shared_ptr<const PolicySubject>>> answered_;  // the last few
   uint64_t last_question_ = 0;
-  uint64_t first_question_ = 1;  // of this instance
   std::chrono::nanoseconds last_answer_at_{0};
   std::deque<int64_t> latencies_us_;  // of the latest answers of this instance
 

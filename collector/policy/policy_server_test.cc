@@ -358,6 +358,44 @@ TEST_F(PolicyServerTest, AnAnsweredProbeIsNeededAndALateOneDoesNotCount) {
   EXPECT_FALSE(info("wall").is_suspended());
 }
 
+// It hung and came back without what it had been asked.
+TEST_F(PolicyServerTest, AServerThatDiscardedItsBacklogHasItsWholeCreditAgain) {
+  options_.times.suspend_after = 2;
+  start_one({"onBeforeSend"}, {"wall"});
+  const auto wall = plugin("wall", {.credit = 2});
+  submit(post("r", "a"));
+  submit(post("s", "b"));
+  const auto backlog = wall->questions();
+  ASSERT_EQ(backlog.size(), 2u);
+  advance(23s, {wall.get()});
+  ASSERT_TRUE(info("wall").is_suspended());
+  wall->answer(wall->question().question(), kPass);
+  ASSERT_FALSE(info("wall").is_suspended());
+  submit(post("r", "c"));
+  EXPECT_EQ(wall->pass_all(), 1u);
+  EXPECT_EQ(verdicts("c"), "wall=PASS");
+  // It is told all the same, should an answer come.
+  wall->answer(backlog[0].question(), kPass);
+  ASSERT_EQ(lates_.size(), 1u);
+  EXPECT_EQ(lates_[0].event_id, "a");
+}
+
+TEST_F(PolicyServerTest, WhatIsNeverAnsweredCostsCreditForABoundedTime) {
+  start_one({"onBeforeSend"}, {"wall"});
+  const auto wall = plugin("wall", {.credit = 1});
+  submit(post("r", "a"));
+  wall->questions();
+  advance(18s, {wall.get()});
+  submit(post("s", "b"));
+  EXPECT_TRUE(wall->questions().empty());
+  advance(17s, {wall.get()});
+  EXPECT_TRUE(wall->questions().empty());
+  submit(post("t", "c"));
+  advance(1s, {wall.get()});
+  EXPECT_EQ(wall->pass_all(), 1u);
+  EXPECT_EQ(verdicts("c"), "wall=PASS");
+}
+
 TEST_F(PolicyServerTest, ASlowPluginThatAnswersIsNotSuspendedForWhatStoodInTheLine) {
   options_.times.suspend_after = 5;
   start_one({"onBeforeSend"}, {"wall"});
@@ -436,6 +474,33 @@ TEST_F(PolicyServerTest, OneInstanceIsActiveAndTheNextTakesOverWithWhatIsOpen) {
   EXPECT_TRUE(standby->is_active());
   EXPECT_EQ(standby->pass_all(), 1u);
   EXPECT_EQ(outcomes_.at("a").event.verdicts(0).instance(), "two");
+}
+
+// A server that we dial may still have its answers in a queue.
+TEST_F(PolicyServerTest, AnswersToWhatWasAskedBeforeTheRedialAreLateAndEndNothing) {
+  start_one({"onBeforeSend"}, {"wall"});
+  const auto before = plugin("wall");
+  submit(post("r", "a"));
+  submit(post("r", "b"));
+  const uint64_t first = before->question().question();
+  advance(18s, {before.get()});
+  submit(post("s", "c"));
+  const auto asked = before->questions();
+  ASSERT_FALSE(asked.empty());
+  before->detach(false);
+  const auto again = plugin("wall");
+  again->answer(first, kPass);
+  again->answer(asked.back().question(), v1::DECISION_HANDLE);
+  EXPECT_FALSE(again->session().is_closed());
+  EXPECT_EQ(info("wall").late_count(), 2);
+  ASSERT_EQ(lates_.size(), 2u);
+  EXPECT_EQ(lates_[0].event_id, "a");
+  EXPECT_EQ(lates_[1].event_id, "c");
+  EXPECT_FALSE(is_done("c"));
+  EXPECT_EQ(again->pass_all(), 1u);
+  EXPECT_EQ(verdicts("c"), "wall=PASS");
+  again->answer(first, kPass);
+  EXPECT_FALSE(again->session().is_closed());
 }
 
 TEST_F(PolicyServerTest, AnAnswerOfAStandbyEndsItsStream) {
