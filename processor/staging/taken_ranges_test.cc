@@ -48,7 +48,7 @@ class TakenRangesTest : public ::testing::Test {
 };
 
 TEST_F(TakenRangesTest, OnlyHolesPartThem) {
-  for (const uint64_t lookup_id : {7, 5, 6, 10, 3, 8, 11}) add(lookup_id);
+  for (const uint64_t lookup_id : {7U, 5U, 6U, 10U, 3U, 8U, 11U}) add(lookup_id);
   EXPECT_EQ(bounds(), (Bounds{{3, 3}, {5, 8}, {10, 11}}));
   add(9);
   EXPECT_EQ(bounds(), (Bounds{{3, 3}, {5, 11}}));
