@@ -311,6 +311,7 @@ TEST_F(StagingReplayTest, DeletionWaitsForWhatIsSealedOfAnEndedReplay) {
   end.set_end(true);
   ASSERT_TRUE(staging_->replay(end, {}));
   take_all("csv");  // nothing else stops deletion now
+  EXPECT_EQ(stored_count(), 3U);
   open();
   const auto again = staging_->load_sealed("xml");
   ASSERT_TRUE(again) << again.error().to_string();
