@@ -1,1 +1,1 @@
-verbatim_python_test(file_storm LABELS crash TIMEOUT 400 SERIAL)
+verbatim_python_test(file_storm LABELS crash TIMEOUT 400)

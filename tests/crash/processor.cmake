@@ -1,4 +1,4 @@
-# Mostly waits for run intervals and restarts, so that others run beside it.
+# Mostly waits for run intervals and restarts.
 verbatim_python_test(processor_storm LABELS crash TIMEOUT 900)
 if(VERBATIM_FAULT_POINTS)
   verbatim_test(processor_power_test LABELS crash TIMEOUT 900

@@ -12,4 +12,4 @@ verbatim_test(queue_service_crash_test LABELS crash TIMEOUT 300
   DEPS verbatim_queue_client verbatim_test_support)
 add_dependencies(queue_service_crash_test verbatim-queue)
 verbatim_python_test(queue_judge_selftest LABELS unit)
-verbatim_python_test(queue_storm LABELS crash TIMEOUT 300 SERIAL)
+verbatim_python_test(queue_storm LABELS crash TIMEOUT 300)
