@@ -75,6 +75,9 @@ class ScriptedService {
   void welcome(int64_t credit_count = 256) {
     const v1::QueueFrame hello = next();
     ASSERT_TRUE(hello.has_hello()) << hello.ShortDebugString();
+    answer_hello(hello, credit_count);
+  }
+  void answer_hello(const v1::QueueFrame& hello, int64_t credit_count = 256) {
     v1::QueueFrame answer;
     answer.set_request_id(hello.request_id());
     answer.mutable_hello_reply()->set_credit_count(credit_count);
@@ -82,9 +85,14 @@ class ScriptedService {
     answer.mutable_hello_reply()->set_message_max_bytes(1'000);
     send(answer);
   }
-  // Answers the open request that must come next.
+  // Answers the open request that must come next; before it a hello may come once more, from a
+  // client that waited too long for the answer to its first.
   void answer_open(uint64_t epoch, uint64_t last_sequence) {
-    const v1::QueueFrame open = next();
+    v1::QueueFrame open = next();
+    while (open.has_hello()) {
+      answer_hello(open);
+      open = next();
+    }
     ASSERT_TRUE(open.has_open_producer()) << open.ShortDebugString();
     v1::QueueFrame answer;
     answer.set_request_id(open.request_id());
