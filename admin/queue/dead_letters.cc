@@ -5,7 +5,7 @@
 #include <string>
 
 #include "admin/queue/queue_commands.h"
-#include "admin/queue/queue_options.h"
+#include "admin/queue/queue_text.h"
 #include "admin/status_report.h"
 #include "admin/text.h"
 

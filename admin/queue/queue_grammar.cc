@@ -8,6 +8,7 @@
 
 #include "admin/queue/queue_commands.h"
 #include "admin/queue/queue_options.h"
+#include "admin/queue/queue_text.h"
 
 namespace verbatim::admin {
 namespace {

@@ -48,10 +48,6 @@ void add_reason(CLI::App& verb, std::string& reason) {
       });
 }
 
-std::string dead_letters_of(const std::string& queue) {
-  return queue.find(';') == std::string::npos ? queue + ";dead-letters" : queue;
-}
-
 void add_filter(CLI::App& verb, FilterOptions& options) {
   const std::string group = "Which messages (all that is given must hold)";
   CLI::Option* key = verb.add_option("--key", options.key, "This order key, as text");

@@ -14,9 +14,6 @@ namespace verbatim::admin {
 // --reason, which every change needs.
 void add_reason(CLI::App& verb, std::string& reason);
 
-// "events;dead-letters" for "events"; a sub-queue stays what it is.
-std::string dead_letters_of(const std::string& queue);
-
 // Which messages: all that is given must hold.
 struct FilterOptions {
   std::string key;

@@ -93,6 +93,10 @@ std::string reason_word(v1::EndReason reason) {
   return enum_word(v1::EndReason_Name(reason), kEndPrefix);
 }
 
+std::string dead_letters_of(const std::string& queue) {
+  return queue.find(';') == std::string::npos ? queue + ";dead-letters" : queue;
+}
+
 std::string hops_text(const v1::MessageInfo& message) {
   std::string text;
   for (const v1::MessageHop& hop : message.hops()) {

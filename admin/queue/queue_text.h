@@ -17,6 +17,9 @@ std::string counts_by_reason(const google::protobuf::Map<std::string, int64_t>& 
 // "poison" for END_REASON_POISON; "-" for none.
 std::string reason_word(v1::EndReason reason);
 
+// "events;dead-letters" for "events"; a sub-queue stays what it is.
+std::string dead_letters_of(const std::string& queue);
+
 // Where a message came from: "events/17 poison, events;poison/3 redriven"; "-" for nowhere.
 std::string hops_text(const v1::MessageInfo& message);
 
