@@ -44,6 +44,11 @@ def ours(path):
     return path.startswith(SOURCE_DIR + os.sep) and not path.startswith(os.path.join(SOURCE_DIR, "build") + os.sep)
 
 
+def is_meant(path, part):
+    """A folder means its sources, a test beside them only where it is named."""
+    return part in path and (part.endswith("_test.cc") or not path.endswith("_test.cc"))
+
+
 def make_header(name, arguments, folder):
     """A clang precompiled header; its path, or None when it cannot be made (then sources go without)."""
     path = os.path.join(folder, f"{name}-{zlib.crc32(' '.join(arguments).encode()):08x}.pch")
@@ -56,13 +61,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("build_dir")
     parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("parts", nargs="*", help="only sources whose path contains one of these")
+    parser.add_argument("parts", nargs="*", help="only sources whose path contains one of these; unit tests beside "
+                        "them only where a part names one")
     options = parser.parse_intermixed_args()
 
     with open(os.path.join(options.build_dir, "compile_commands.json"), encoding="utf-8") as file:
         commands = {entry["file"]: entry["command"] for entry in json.load(file) if ours(entry["file"])}
     commands = {path: command for path, command in sorted(commands.items())
-                if not options.parts or any(part in path for part in options.parts)}
+                if not options.parts or any(is_meant(path, part) for part in options.parts)}
     folder = os.path.join(os.path.abspath(options.build_dir), "clang_check")
     os.makedirs(folder, exist_ok=True)
     work, headers = [], {}
