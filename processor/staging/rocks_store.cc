@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "processor/staging/keys.h"
 #include "processor/staging/released_rows.h"
+#include "processor/staging/rocks_log.h"
 #include "processor/staging/rocks_status.h"
 #include "processor/staging/roomy_file_system.h"
 #include "verbatim/v1/event.pb.h"
@@ -57,8 +58,7 @@ rocksdb::DBOptions store_options(rocksdb::Env* env) {
   options.max_bgerror_resume_count = 0;
   // Half of the space that may stand beside what is staged.
   options.max_total_wal_size = 128 * kMiB;
-  options.keep_log_file_num = 4;
-  options.max_log_file_size = kMiB;
+  options.info_log = std::make_shared<RocksLog>();
   // A new one is small; it grows with each flush.
   options.max_manifest_file_size = 8 * kMiB;
   options.stats_dump_period_sec = 0;

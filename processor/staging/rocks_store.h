@@ -127,7 +127,7 @@ class RocksStore {
   Status write(WriteSet& changes, bool is_synced);
 
   // What it takes of the disk beside rows: ahead of the ends of its files (the log, the manifest,
-  // two tables that are written), and for its own log.
+  // two tables that are written), and for its folder.
   static constexpr uint64_t kAheadBytes = uint64_t{20} << 20;
 
   // What the disk must still take of rows that are written already: what is in memory only (and in

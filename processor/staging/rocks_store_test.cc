@@ -2,11 +2,13 @@
 #include "processor/staging/rocks_store.h"
 
 #include <gtest/gtest.h>
+#include <rocksdb/env.h>
 
 #include <filesystem>
 #include <thread>
 
 #include "processor/staging/keys.h"
+#include "processor/staging/rocks_log.h"
 #include "tests/support/temp_dir.h"
 
 namespace verbatim::processor {
@@ -155,6 +157,26 @@ TEST_F(RocksStoreTest, AViewSeesWhatIsReleasedAfterItsBegin) {
     EXPECT_EQ(seen.back(), 60U);
     EXPECT_GE(seen.size(), 50U);
   }
+}
+
+TEST_F(RocksStoreTest, NoLogOfItsOwnLiesBesideTheTables) {
+  put(1, 70);
+  reopen();
+  for (const auto& file : std::filesystem::directory_iterator(dir_.path())) {
+    EXPECT_FALSE(file.path().filename().string().starts_with("LOG")) << file.path();
+  }
+}
+
+TEST(RocksLogTest, WarningsAreLinesOfOurLog) {
+  RocksLog log;
+  ::testing::internal::CaptureStderr();
+  rocksdb::Info(&log, "dropped number=%d", 1);
+  rocksdb::Warn(&log, "kept number=%d", 2);
+  rocksdb::Error(&log, "%s", std::string(4'000, 'x').c_str());
+  const std::string lines = ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(lines.find("dropped"), std::string::npos);
+  EXPECT_NE(lines.find("the staging store says: kept number=2\n"), std::string::npos) << lines;
+  EXPECT_NE(lines.find(std::string(1'023, 'x') + "\n"), std::string::npos) << lines;
 }
 
 }  // namespace

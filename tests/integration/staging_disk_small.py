@@ -78,7 +78,8 @@ def its_own_events_do_not_fill_the_disk(pipeline, producer, disk):
 
 
 def somebody_else_takes_every_byte(pipeline, producer, disk):
-    """It says so and waits; or, where RocksDB cannot go on after a write that failed, it ends. What it has said stands either way."""
+    """It says so and waits; or, where a write failed before it had seen that the disk is full, it ends with that error, perhaps
+    only when there is room again. What it has said stands either way."""
     filler = threading.Thread(target=disk.fill)
     filler.start()
     for _ in range(0, BUSY_COUNT, 100):
@@ -110,9 +111,7 @@ with Pipeline("staging_disk_small", adapters=("count",)) as pipeline:
             print("staging_disk_small: by itself ok", flush=True)
             somebody_else_takes_every_byte(pipeline, producer, disk)
             disk.unfill()
-            if not pipeline.processor.is_running():
-                pipeline.processor.start()
-            pipeline.wait_archived(total, timeout=120)
+            pipeline.wait_archived(total, timeout=120, manages=pipeline.processor)
             wait_until(lambda: is_disk_full(pipeline) is False, 60, "the alarm to be over")
             print("staging_disk_small: by somebody else ok", flush=True)
             a_start_on_it_is_refused(pipeline, disk)

@@ -250,11 +250,14 @@ class Pipeline:
         return {key: sum(getattr(source, key) for source in sources)
                 for key in ("accepted", "archived", "quarantined", "staged", "difference")}
 
-    def wait_archived(self, count, timeout=60):
-        """Waits until at least `count` events are archived and none is queued or staged; gives the totals."""
+    def wait_archived(self, count, timeout=60, manages=None):
+        """Waits until at least `count` events are archived and none is queued or staged; gives the totals. `manages`: a service
+        that is started again when it has ended, as its manager would."""
         seen = {}
 
         def archived():
+            if manages is not None and not manages.is_running():
+                manages.start()
             try:
                 seen["totals"] = totals = self.totals()
                 seen["depth"] = depth = self.queue_info().depth
