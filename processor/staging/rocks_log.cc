@@ -1,7 +1,9 @@
 #include "processor/staging/rocks_log.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
+#include <string>
 
 #include "base/log.h"
 
@@ -11,7 +13,10 @@ void RocksLog::Logv(rocksdb::InfoLogLevel level, const char* format, va_list arg
   if (level < GetInfoLogLevel()) return;
   std::array<char, 1024> line;  // a longer one is cut
   std::vsnprintf(line.data(), line.size(), format, arguments);
-  LOG_WARN("the staging store says: {}", line.data());
+  std::string text(line.data());
+  if (text.ends_with('\n')) text.pop_back();
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  LOG_WARN("the staging store says: {}", text);
 }
 
 }  // namespace verbatim::processor

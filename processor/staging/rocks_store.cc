@@ -275,6 +275,8 @@ Result<std::unique_ptr<RocksStore>> RocksStore::open(const std::string& path, ro
     families.emplace_back(i == 0 ? rocksdb::kDefaultColumnFamilyName : kFamilyNames[i],
                           family_options(i, cache, state->released));
   }
+  // By itself it warns of a folder that is not there yet.
+  RETURN_IF_ERROR(from_rocks(state->env->CreateDirIfMissing(path), "folder of the store"));
   rocksdb::DB* db = nullptr;
   const auto status =
       rocksdb::DB::Open(store_options(state->env.get()), path, families, &state->families, &db);

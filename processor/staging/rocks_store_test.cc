@@ -167,15 +167,23 @@ TEST_F(RocksStoreTest, NoLogOfItsOwnLiesBesideTheTables) {
   }
 }
 
+TEST(RocksLogTest, AFreshStoreHasNothingToWarnOf) {
+  const testing::TempDir dir;
+  ::testing::internal::CaptureStderr();
+  ASSERT_TRUE(RocksStore::open(dir.file("store"), nullptr));
+  EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+}
+
 TEST(RocksLogTest, WarningsAreLinesOfOurLog) {
   RocksLog log;
   ::testing::internal::CaptureStderr();
   rocksdb::Info(&log, "dropped number=%d", 1);
-  rocksdb::Warn(&log, "kept number=%d", 2);
+  rocksdb::Warn(&log, "kept\nnumber=%d\n", 2);
   rocksdb::Error(&log, "%s", std::string(4'000, 'x').c_str());
   const std::string lines = ::testing::internal::GetCapturedStderr();
   EXPECT_EQ(lines.find("dropped"), std::string::npos);
   EXPECT_NE(lines.find("the staging store says: kept number=2\n"), std::string::npos) << lines;
+  EXPECT_EQ(lines.find("\n\n"), std::string::npos) << lines;
   EXPECT_NE(lines.find(std::string(1'023, 'x') + "\n"), std::string::npos) << lines;
 }
 
