@@ -142,8 +142,12 @@ bool read_put_field(CodedInputStream& in, uint32_t tag, size_t message_max_count
   }
 }
 
-// One of the kinds of v1::QueueFrame.
+// One of the kinds of v1::QueueFrame. They all are messages: under another wire type their numbers
+// are fields that nobody knows, as they are to protobuf.
 bool is_kind(uint32_t tag) {
+  if (WireFormatLite::GetTagWireType(tag) != WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {
+    return false;
+  }
   const auto* field =
       v1::QueueFrame::descriptor()->FindFieldByNumber(WireFormatLite::GetTagFieldNumber(tag));
   return field != nullptr && field->containing_oneof() != nullptr;
@@ -154,9 +158,7 @@ bool is_answer(uint32_t tag) {
          WireFormatLite::GetTagFieldNumber(tag) >= v1::QueueFrame::kHelloReplyFieldNumber;
 }
 
-bool is_put(uint32_t tag) {
-  return WireFormatLite::GetTagFieldNumber(tag) == v1::QueueFrame::kPutFieldNumber;
-}
+bool is_put(uint32_t tag) { return tag == bytes_tag(v1::QueueFrame::kPutFieldNumber); }
 
 // Looks for what is not read as a request, over all fields of the frame from where `in` stands.
 PutRead look_at_rest(CodedInputStream& in, uint32_t tag) {
@@ -182,7 +184,7 @@ PutRead read_put(std::string_view body, size_t message_max_count, PutView& put) 
     bool is_read = false;
     if (tag == varint_tag(v1::QueueFrame::kRequestIdFieldNumber)) {
       is_read = in.ReadVarint64(&put.request_id);
-    } else if (tag == bytes_tag(v1::QueueFrame::kPutFieldNumber) && !has_put) {
+    } else if (is_put(tag) && !has_put) {
       has_put = true;
       is_read = read_part(
           in, [&](uint32_t inner) { return read_put_field(in, inner, message_max_count, put); });

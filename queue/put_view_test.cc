@@ -106,6 +106,18 @@ TEST(PutView, OtherRequestsAndTwoInOneAreNotPuts) {
   EXPECT_EQ(read_put(answer.SerializeAsString(), kMany, view), PutRead::kUnreadable);
 }
 
+TEST(PutView, TheNumberOfAKindUnderAnotherWireTypeIsAnUnknownField) {
+  const std::string put = full_put().SerializeAsString();
+  for (const std::string unknown : {"\x50\x01", "\x60\x01"}) {  // 10 and 12, varints
+    PutView view;
+    EXPECT_EQ(read_put(put + unknown, kMany, view), PutRead::kPut);
+    EXPECT_EQ(read_put(unknown + put, kMany, view), PutRead::kPut);
+    EXPECT_EQ(read_put(unknown, kMany, view), PutRead::kOther);
+    v1::QueueFrame frame;
+    EXPECT_TRUE(frame.ParseFromString(put + unknown) && frame.has_put());
+  }
+}
+
 TEST(PutView, ACutFrameIsNotRead) {
   const std::string bytes = full_put().SerializeAsString();
   for (size_t size = 0; size < bytes.size(); ++size) {
