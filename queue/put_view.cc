@@ -23,15 +23,69 @@ constexpr uint32_t bytes_tag(int number) {
   return WireFormatLite::MakeTag(number, WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
 }
 
+// Tags and sizes have five bytes at most for protobuf's parser; CodedInputStream takes ten.
+constexpr int kShortVarintMaxBytes = 5;
+// Of no field: whoever skips it fails.
+constexpr uint32_t kBadTag = 7;
+
+// 0 at the end of the message.
+uint32_t read_tag(CodedInputStream& in) {
+  const int begin = in.CurrentPosition();
+  const uint32_t tag = in.ReadTag();
+  return in.CurrentPosition() - begin > kShortVarintMaxBytes ? kBadTag : tag;
+}
+
+// Of what follows within the message.
+bool read_size(CodedInputStream& in, int& size) {
+  const int begin = in.CurrentPosition();
+  uint64_t value = 0;
+  if (!in.ReadVarint64(&value) || in.CurrentPosition() - begin > kShortVarintMaxBytes ||
+      value > static_cast<uint64_t>(in.BytesUntilLimit())) {
+    return false;
+  }
+  size = static_cast<int>(value);
+  return true;
+}
+
 bool read_bytes(CodedInputStream& in, std::string_view& bytes) {
-  uint32_t size = 0;
-  if (!in.ReadVarint32(&size)) return false;
+  int size = 0;
+  if (!read_size(in, size)) return false;
   const void* data = nullptr;
   int available = 0;
   in.GetDirectBufferPointerInline(&data, &available);
-  if (size > static_cast<uint32_t>(available)) return false;
-  bytes = {static_cast<const char*>(data), size};
-  return in.Skip(static_cast<int>(size));
+  if (size > available) return false;
+  bytes = {static_cast<const char*>(data), static_cast<size_t>(size)};
+  return in.Skip(size);
+}
+
+bool skip_group(CodedInputStream& in, int number);
+
+// A field that is not known, read as strictly as the others.
+bool skip_field(CodedInputStream& in, uint32_t tag) {
+  const int number = WireFormatLite::GetTagFieldNumber(tag);
+  if (number == 0) return false;
+  switch (WireFormatLite::GetTagWireType(tag)) {
+    case WireFormatLite::WIRETYPE_LENGTH_DELIMITED: {
+      std::string_view bytes;
+      return read_bytes(in, bytes);
+    }
+    case WireFormatLite::WIRETYPE_START_GROUP:
+      return skip_group(in, number);
+    default:
+      return WireFormatLite::SkipField(&in, tag);
+  }
+}
+
+bool skip_group(CodedInputStream& in, int number) {
+  if (!in.IncrementRecursionDepth()) return false;
+  while (const uint32_t tag = read_tag(in)) {
+    if (WireFormatLite::GetTagWireType(tag) == WireFormatLite::WIRETYPE_END_GROUP) {
+      in.DecrementRecursionDepth();
+      return WireFormatLite::GetTagFieldNumber(tag) == number;
+    }
+    if (!skip_field(in, tag)) return false;
+  }
+  return false;
 }
 
 // A field of type string must be UTF-8.
@@ -42,7 +96,7 @@ bool read_text(CodedInputStream& in, std::string_view& text) {
 // Calls `read_field(tag)` for each field up to the end of the message.
 template <class ReadField>
 bool read_fields(CodedInputStream& in, const ReadField& read_field) {
-  while (const uint32_t tag = in.ReadTag()) {
+  while (const uint32_t tag = read_tag(in)) {
     if (!read_field(tag)) return false;
   }
   return in.ConsumedEntireMessage();
@@ -50,9 +104,9 @@ bool read_fields(CodedInputStream& in, const ReadField& read_field) {
 
 template <class ReadField>
 bool read_part(CodedInputStream& in, const ReadField& read_field) {
-  uint32_t size = 0;
-  if (!in.ReadVarint32(&size) || size > static_cast<uint32_t>(in.BytesUntilLimit())) return false;
-  const auto limit = in.PushLimit(static_cast<int>(size));
+  int size = 0;
+  if (!read_size(in, size)) return false;
+  const auto limit = in.PushLimit(size);
   if (!read_fields(in, read_field)) return false;
   in.PopLimit(limit);
   return true;
@@ -85,7 +139,7 @@ bool read_acknowledge_field(CodedInputStream& in, uint32_t tag,
       wanted.set_on_consumed(flag);
       return true;
     default:
-      return WireFormatLite::SkipField(&in, tag);
+      return skip_field(in, tag);
   }
 }
 
@@ -117,7 +171,7 @@ bool read_message_field(CodedInputStream& in, uint32_t tag, PutMessageView& mess
     case bytes_tag(Fields::kAcknowledgeFieldNumber):
       return read_acknowledge(in, message);
     default:
-      return WireFormatLite::SkipField(&in, tag);
+      return skip_field(in, tag);
   }
 }
 
@@ -133,12 +187,12 @@ bool read_put_field(CodedInputStream& in, uint32_t tag, size_t message_max_count
     case varint_tag(Fields::kFirstSequenceFieldNumber):
       return in.ReadVarint64(&put.first_sequence);
     case bytes_tag(Fields::kMessagesFieldNumber): {
-      if (++put.message_count > message_max_count) return WireFormatLite::SkipField(&in, tag);
+      if (++put.message_count > message_max_count) return skip_field(in, tag);
       PutMessageView& message = put.messages.emplace_back();
       return read_part(in, [&](uint32_t inner) { return read_message_field(in, inner, message); });
     }
     default:
-      return WireFormatLite::SkipField(&in, tag);
+      return skip_field(in, tag);
   }
 }
 
@@ -162,9 +216,9 @@ bool is_put(uint32_t tag) { return tag == bytes_tag(v1::QueueFrame::kPutFieldNum
 
 // Looks for what is not read as a request, over all fields of the frame from where `in` stands.
 PutRead look_at_rest(CodedInputStream& in, uint32_t tag) {
-  for (; tag != 0; tag = in.ReadTag()) {
+  for (; tag != 0; tag = read_tag(in)) {
     if (is_put(tag) || is_answer(tag)) return PutRead::kUnreadable;
-    if (!WireFormatLite::SkipField(&in, tag)) break;
+    if (!skip_field(in, tag)) break;
   }
   return PutRead::kOther;
 }
@@ -180,7 +234,7 @@ PutRead read_put(std::string_view body, size_t message_max_count, PutView& put) 
   CodedInputStream in(reinterpret_cast<const uint8_t*>(body.data()), static_cast<int>(body.size()));
   const auto limit = in.PushLimit(static_cast<int>(body.size()));
   bool has_put = false;
-  while (const uint32_t tag = in.ReadTag()) {
+  while (const uint32_t tag = read_tag(in)) {
     bool is_read = false;
     if (tag == varint_tag(v1::QueueFrame::kRequestIdFieldNumber)) {
       is_read = in.ReadVarint64(&put.request_id);
@@ -189,7 +243,7 @@ PutRead read_put(std::string_view body, size_t message_max_count, PutView& put) 
       is_read = read_part(
           in, [&](uint32_t inner) { return read_put_field(in, inner, message_max_count, put); });
     } else if (!is_kind(tag)) {
-      is_read = WireFormatLite::SkipField(&in, tag);
+      is_read = skip_field(in, tag);
     } else {
       return has_put ? PutRead::kUnreadable : look_at_rest(in, tag);
     }

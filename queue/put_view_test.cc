@@ -118,6 +118,26 @@ TEST(PutView, TheNumberOfAKindUnderAnotherWireTypeIsAnUnknownField) {
   }
 }
 
+// What a newer protocol may add, and what none may: as protobuf's parser has it.
+TEST(PutView, UnknownFieldsAreReadAsStrictlyAsProtobufReadsThem) {
+  using std::string_literals::operator""s;
+  const std::string put = full_put().SerializeAsString();
+  const auto expect = [&](const std::string& field, bool is_sound) {
+    PutView view;
+    v1::QueueFrame frame;
+    EXPECT_EQ(frame.ParseFromString(put + field), is_sound);
+    EXPECT_EQ(read_put(put + field, kMany, view) == PutRead::kPut, is_sound);
+  };
+  expect("\xa2\x06\x01x"s, true);                              // bytes
+  expect("\xa3\x06\x08\x01\xa4\x06"s, true);                   // a group
+  expect("\xa3\x06\xab\x06\xac\x06\xa4\x06"s, true);           // one in another
+  expect("\xa3\x06\x08\x01\xac\x06"s, false);                  // another one's end
+  expect("\xa3\x06\x08\x01"s, false);                          // no end
+  expect("\xa2\x06\x80\x80\x80\x80\x80\x00"s, false);          // a size of six bytes
+  expect("\xe8\xe8\xe8\xe8\xe8\xe8\xe8\xe8\x50\x50"s, false);  // a tag of nine
+  expect("\x02\x00"s, false);                                  // field 0
+}
+
 TEST(PutView, ACutFrameIsNotRead) {
   const std::string bytes = full_put().SerializeAsString();
   for (size_t size = 0; size < bytes.size(); ++size) {
