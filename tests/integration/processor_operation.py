@@ -139,8 +139,10 @@ def a_drain_says_what_is_in_the_way_and_ends(story):
     story.run("queues", "pause", "events", "--receives", *REASON)
     story.run("drain", "--end", *REASON, words=["puts go on"])
     assert pipeline.queue_info().is_receive_paused, "somebody else's pause is none of its business"
-    story.run("queues", "resume", "events", *REASON)
     story.posts(FREE, 5)
+    story.run("drain", "--timeout", "1", *REASON, code=1, words=["receives of queue events are paused", "not drained in time"])
+    story.run("drain", "--end", *REASON, words=["puts go on"])
+    story.run("queues", "resume", "events", *REASON)
     story.archived()
     wait_until(lambda: "draining" not in pipeline.verbatimctl("status").stdout, 20, lambda: pipeline.verbatimctl("status").stdout)
 
